@@ -1,0 +1,231 @@
+"""Every error plugbook raises on purpose, sorted by whose fault it is.
+
+Each class also inherits the builtin a person would catch, is picklable, and carries what a program
+needs as attributes; the message says what happened, why, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+class PlugbookError(Exception):
+    """The root: ``except PlugbookError`` catches everything plugbook raises on purpose."""
+
+
+# -- the caller asked for something that cannot be ------------------------------------------------
+
+
+class UnknownNameError(PlugbookError, LookupError):
+    """A plugin, option, topic or command of that name does not exist.
+
+    Attributes:
+        name: what was asked for.
+        known: the names there are.
+    """
+
+    def __init__(self, message: str, *, name: str | None = None, known: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.known = tuple(known)
+
+
+class UnknownPluginError(UnknownNameError):
+    """No plugin of that name is on the host."""
+
+
+class LifecycleError(PlugbookError, RuntimeError):
+    """A lifecycle request that the plugin's state does not allow; nothing was changed.
+
+    Attributes:
+        plugin: the plugin's name.
+        state: the state it is in.
+        request: what was asked of it.
+        allowed: the requests that its state allows.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        plugin: str | None = None,
+        state: str | None = None,
+        request: str | None = None,
+        allowed: Iterable[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.state = state
+        self.request = request
+        self.allowed = tuple(allowed)
+
+
+class DeadlockError(PlugbookError, RuntimeError):
+    """Waiting here could never end, because what is waited for needs this very call to return."""
+
+
+class HostClosedError(PlugbookError, RuntimeError):
+    """The host was closed; make a new one."""
+
+
+class TopicError(PlugbookError, ValueError):
+    """A topic or a topic pattern is not well formed."""
+
+
+class SelectionError(PlugbookError, ValueError):
+    """A selection of records names something that cannot be."""
+
+
+class FrameTooLargeError(PlugbookError, MemoryError):
+    """A frame would not fit the memory budget; narrow it with ``select``, ``columns=`` or ``limit=``."""
+
+
+# -- a plugin is at fault -------------------------------------------------------------------------
+
+
+class PluginError(PlugbookError, RuntimeError):
+    """A plugin failed; the original error is chained as ``__cause__``.
+
+    Attributes:
+        plugin: the plugin's name.
+        phase: what it was doing: ``import``, ``build``, ``start``, ``stop``, ``handle`` or ``cleanup``.
+    """
+
+    def __init__(self, message: str, *, plugin: str | None = None, phase: str | None = None) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.phase = phase
+
+
+class ManifestError(PlugbookError, ValueError):
+    """A plugin's manifest is not valid.
+
+    Attributes:
+        plugin: the plugin's name, if it got that far.
+        field: the manifest field that is wrong.
+    """
+
+    def __init__(self, message: str, *, plugin: str | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.field = field
+
+
+class ResolutionError(PlugbookError, RuntimeError):
+    """A set of plugins cannot work together.
+
+    Attributes:
+        plugins: the smallest set of names that explains it, in the order the message tells it.
+    """
+
+    def __init__(self, message: str, *, plugins: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.plugins = tuple(plugins)
+
+
+class CycleError(ResolutionError):
+    """Plugins require each other in a circle; ``plugins`` is the shortest one, first name repeated last."""
+
+
+class ConfigError(PlugbookError, ValueError):
+    """A plugin's configuration does not fit its model.
+
+    Attributes:
+        plugin: the plugin's name.
+        path: the field's path inside the plugin's configuration, as in ``tax.rates.0``.
+    """
+
+    def __init__(self, message: str, *, plugin: str | None = None, path: str | None = None) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.path = path
+
+
+class ServiceError(PlugbookError, LookupError):
+    """No plugin provides a service of that type."""
+
+
+# -- the data is at fault -------------------------------------------------------------------------
+
+
+class RecordingError(PlugbookError, ValueError):
+    """A recording cannot be read or written.
+
+    Attributes:
+        path: the file.
+        offset: the seq, or the byte in the file, at which it went wrong, where that is known.
+    """
+
+    def __init__(self, message: str, *, path: str | None = None, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.offset = offset
+
+
+class RecordingExistsError(RecordingError, FileExistsError):
+    """There is a file at that path already; nothing was overwritten."""
+
+
+class RecordingMissingError(RecordingError, FileNotFoundError):
+    """There is no recording at that path."""
+
+
+class RecordingBusyError(RecordingError, BlockingIOError):
+    """Another process or host is writing to that recording."""
+
+
+class EventError(PlugbookError, ValueError):
+    """An event type is declared wrongly, or something that is not an event was published."""
+
+
+# -- the environment lacks something --------------------------------------------------------------
+
+
+class MissingExtraError(PlugbookError, ImportError):
+    """A feature needs an optional library that is not installed.
+
+    Attributes:
+        feature: what was asked for.
+        extra: the extra of plugbook that brings the library.
+    """
+
+    def __init__(self, message: str, *, feature: str | None = None, extra: str | None = None) -> None:
+        super().__init__(message)
+        self.feature = feature
+        self.extra = extra
+
+
+class AdapterError(PlugbookError, TypeError):
+    """There is no adapter for that object, or it cannot be attached to."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'ledger'?`` with a leading blank, or the known names, or nothing.
+
+    >>> suggestion("leger", ["ledger", "billing"])
+    " Did you mean 'ledger'?"
+    >>> suggestion("x", ["ledger", "billing"])
+    ' There are: billing, ledger.'
+    """
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    return f" There are: {', '.join(names)}." if 0 < len(names) <= 12 else ""
+
+
+def missing_extra(feature: str, extra: str, cause: ImportError) -> Any:
+    """Raise the error for an optional library that `feature` needs and that is not installed.
+
+    Raises:
+        MissingExtraError: always, naming the feature and the install command.
+    """
+    raise MissingExtraError(
+        f"{feature} needs {cause.name or 'a library'}, which is not installed. "
+        f"Install it with: pip install 'plugbook[{extra}]'",
+        feature=feature,
+        extra=extra,
+    ) from cause

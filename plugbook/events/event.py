@@ -1,0 +1,123 @@
+"""The base class of all events: a frozen pydantic model with a topic and a version."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import re
+import types
+import typing
+import uuid
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
+
+from ..errors import EventError, TopicError
+from .topics import check_topic
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]|\d+")
+
+
+class Event(BaseModel):
+    """Something that happened, as data: validated when it is made, and never changed afterwards.
+
+    The class keywords are `topic`, which defaults to the words of the class name joined by dots, and
+    `version`, which defaults to 1 and grows when the fields change. Everything else is pydantic.
+
+    >>> class OrderPlaced(Event, topic="order.placed", version=2):
+    ...     order_id: int
+    >>> OrderPlaced(order_id="7")
+    OrderPlaced(order_id=7)
+    >>> OrderPlaced.__topic__, OrderPlaced.__version__
+    ('order.placed', 2)
+
+    Raises:
+        EventError: at class creation, when topic or version is not valid.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    __topic__: ClassVar[str] = "event"
+    __version__: ClassVar[int] = 1
+
+    def __init_subclass__(cls, *, topic: str | None = None, version: int = 1, **config: Any) -> None:
+        """Read the class keywords; those of pydantic's ConfigDict are read by pydantic."""
+        unknown = next((name for name in config if name not in ConfigDict.__annotations__), None)
+        if unknown is not None:
+            raise EventError(
+                f"event {cls.__name__} does not know the class keyword {unknown!r}; there are topic=, "
+                "version= and those of pydantic's ConfigDict"
+            )
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise EventError(f"event {cls.__name__}: version must be a whole number from 1, not {version!r}")
+        cls.__topic__ = _topic_of(cls, topic)
+        cls.__version__ = version
+
+    def __plugbook_json__(self) -> str:
+        """The payload as JSON text, secrets masked, whatever the fields hold."""
+        text: bytes = self.__pydantic_serializer__.to_json(self, fallback=_describe)
+        return text.decode()
+
+
+def _topic_of(cls: type[Event], topic: str | None) -> str:
+    if topic is None:
+        return ".".join(word.lower() for word in _WORDS.findall(cls.__name__)) or "event"
+    try:
+        return check_topic(topic)
+    except (TopicError, TypeError) as error:
+        raise EventError(f"event {cls.__name__}: {error}") from error
+
+
+def _describe(value: object) -> str:
+    """What stands in a recording for a value that JSON has no form for; no user code is asked."""
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+_IMMUTABLE = (
+    str,
+    int,
+    float,
+    bool,
+    complex,
+    bytes,
+    type(None),
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    datetime.timezone,
+    decimal.Decimal,
+    uuid.UUID,
+    enum.Enum,
+    SecretStr,
+    SecretBytes,
+)
+
+
+def is_deeply_frozen(model: type[BaseModel]) -> bool:
+    """Whether no handler could change an event of this type, not even inside a field.
+
+    A list in a frozen model can still be appended to; the payload of such an event has to be serialised
+    before the first handler runs, or the recording would show what became of it.
+    """
+    return bool(model.model_config.get("frozen")) and all(
+        _is_frozen(field.annotation) for field in model.model_fields.values()
+    )
+
+
+def _is_frozen(annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
+    if origin is None:
+        if not isinstance(annotation, type):
+            return False
+        if issubclass(annotation, BaseModel):
+            return is_deeply_frozen(annotation)
+        return issubclass(annotation, _IMMUTABLE)
+    if origin is typing.Literal:
+        return True
+    arguments = typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _is_frozen(arguments[0])
+    if origin in (typing.Union, types.UnionType, tuple, frozenset):
+        return all(part is Ellipsis or _is_frozen(part) for part in arguments)
+    return False

@@ -1,0 +1,1 @@
+"""Records: what happened, written to one file and read back from it."""

@@ -1,0 +1,288 @@
+"""What a plugin is: the base class, the `on` decorator, and the checks made when such a class is defined.
+
+A mistake in a class statement is refused there and then, with file and line, and not when the first
+event arrives.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel
+
+from ..errors import ManifestError, TopicError, suggestion
+from ..events.event import Event
+from ..events.topics import compile_pattern
+from .manifest import Manifest, kebab, make_manifest
+
+if TYPE_CHECKING:
+    from .context import Context
+
+Target = type[Event] | str
+Predicate = Callable[[Any], object]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_KEYWORDS = ("name", "version", "requires", "optional", "conflicts", "provides", "needs", "summary")
+_INHERITED = ("version", "requires", "optional", "conflicts", "provides", "needs")
+_MARK = "__plugbook_on__"
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSpec:
+    """One `@on` of a plugin class.
+
+    Attributes:
+        method: the method's name.
+        target: an event type (subclasses included) or a topic pattern.
+        where: a predicate on the event, or None.
+        priority: higher runs earlier.
+        timeout: seconds, or None.
+        thread: run a sync handler on a thread of its own.
+    """
+
+    method: str
+    target: Target
+    where: Predicate | None = None
+    priority: int = 0
+    timeout: float | None = None
+    thread: bool = False
+
+
+def on(
+    target: Target,
+    *,
+    where: Predicate | None = None,
+    priority: int = 0,
+    timeout: float | None = None,
+    thread: bool = False,
+) -> Callable[[F], F]:
+    """Have a plugin's method called with each event of that type, or whose topic fits the pattern.
+
+    Args:
+        target: an `Event` class, its subclasses included, or a topic pattern such as ``"order.*"``.
+        where: called with the event first; the handler runs where it says yes.
+        priority: higher runs earlier; the default is 0.
+        timeout: seconds the handler may take.
+        thread: run a sync handler on a thread of its own, so that `timeout` can end the wait for it.
+
+    Raises:
+        ManifestError: the target is not one, or an option cannot be; says where the method is.
+    """
+
+    def mark(method: F) -> F:
+        place = _place_of(method)
+        if not isinstance(method, FunctionType):
+            raise ManifestError(
+                f"@on at {place} decorates a {type(method).__name__}. Put it directly on a method, "
+                "closest to its def."
+            )
+        spec = HandlerSpec(method.__name__, target, where, priority, timeout, thread)
+        _check_target(spec, place)
+        _check_options(spec, place, is_async=inspect.iscoroutinefunction(method))
+        # Decorators apply from the bottom up; the specs are kept as they are read.
+        setattr(method, _MARK, (spec, *getattr(method, _MARK, ())))
+        return method
+
+    if isinstance(target, FunctionType):
+        raise ManifestError(
+            f"@on at {_place_of(target)} does not say what to listen to. "
+            f"Write @on(OrderPlaced) or @on('order.*') above {target.__name__}."
+        )
+    return mark
+
+
+class Plugin:
+    """What extends an application: subclass it, and give the manifest as class keywords.
+
+    Class keywords: `name` (default: the class name in kebab-case), `version` (default 0.0.0), `requires`,
+    `optional`, `conflicts`, `provides`, `needs`, `summary` (default: the docstring's first line). A
+    subclass of a plugin inherits all of them but the name and the summary.
+
+    A nested pydantic model called ``Config`` describes its options. An instance is made without
+    arguments for each generation of the code; what a plugin takes, it takes in `start`, through `ctx`.
+
+    Example:
+        >>> class Greeter(Plugin, version="1.0", requires=["names>=2"]):
+        ...     def start(self, ctx):
+        ...         ctx.defer(print, "bye")
+        >>> print(Greeter.manifest, Greeter.manifest.requires)
+        greeter 1.0 ('names>=2',)
+
+    Attributes:
+        manifest: what the class says about itself.
+        ctx: what it may take from the host; there from `start` on.
+
+    Raises:
+        ManifestError: at class creation; says what is wrong, why, and what to write, with file and line.
+    """
+
+    manifest: ClassVar[Manifest]
+    Config: ClassVar[type[BaseModel] | None] = None
+    ctx: Context
+    _handlers: ClassVar[tuple[HandlerSpec, ...]] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Check the class and make its manifest."""
+        super().__init_subclass__()
+        place = f"class {cls.__name__} ({_place_of_class_statement()})"
+        cls.manifest = _manifest_of(cls, keywords, place)
+        _check_config(cls, place)
+        _check_init(cls, place)
+        cls._handlers = _collect_handlers(cls)
+
+    def start(self, ctx: Context) -> Awaitable[None] | None:
+        """Take what the plugin needs, through `ctx`; may be async. The default takes nothing."""
+
+    @classmethod
+    def handlers(cls) -> tuple[HandlerSpec, ...]:
+        """Every `@on`, inherited ones first, in the order of their definitions.
+
+        A method that overrides a handler is called in its place; with an `@on` of its own it also
+        replaces what the overridden one listened to, and ``name = None`` takes the handler away.
+        """
+        return cls._handlers
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__}: plugin {self.manifest}>"
+
+
+# -- the manifest ---------------------------------------------------------------------------------
+
+
+def _manifest_of(cls: type[Plugin], keywords: dict[str, Any], place: str) -> Manifest:
+    for keyword in keywords:
+        if keyword not in _KEYWORDS:
+            raise ManifestError(
+                f"{place}: a plugin has no class keyword {keyword!r}.{suggestion(keyword, _KEYWORDS)}",
+                field=keyword,
+            )
+    inherited = getattr(super(cls, cls), "manifest", None)
+    data = {field: getattr(inherited, field) for field in _INHERITED} if inherited else {}
+    data |= {"name": kebab(cls.__name__), "entry_point": f"{cls.__module__}:{cls.__qualname__}"}
+    if docstring := (vars(cls).get("__doc__") or "").strip():
+        data["summary"] = docstring.splitlines()[0]
+    return make_manifest(data | keywords, where=place)
+
+
+def _check_config(cls: type[Plugin], place: str) -> None:
+    model: object = cls.Config
+    if model is not None and not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise ManifestError(
+            f"{place}: Config must be a pydantic model. Write 'class Config(BaseModel):' inside the plugin.",
+            plugin=cls.manifest.name,
+            field="Config",
+        )
+
+
+def _check_init(cls: type[Plugin], place: str) -> None:
+    if cls.__init__ is object.__init__:
+        return
+    for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
+        if parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        ):
+            raise ManifestError(
+                f"{place}: __init__ needs {parameter.name!r}, but the host makes plugins without arguments. "
+                "Give it a default, or read it from self.ctx.config in start.",
+                plugin=cls.manifest.name,
+            )
+
+
+# -- handlers -------------------------------------------------------------------------------------
+
+
+def _collect_handlers(cls: type[Plugin]) -> tuple[HandlerSpec, ...]:
+    found: dict[str, tuple[HandlerSpec, ...]] = {}
+    for base in reversed(cls.__mro__):
+        for name, attribute in vars(base).items():
+            marks: tuple[HandlerSpec, ...] = getattr(attribute, _MARK, ())
+            if marks:
+                found[name] = marks
+            elif name in found and attribute is None:
+                del found[name]
+    for name in found:
+        _check_method(cls, name, inspect.getattr_static(cls, name))
+    # The name in the class counts: a method may stand under a second one.
+    return tuple(replace(spec, method=name) for name, marks in found.items() for spec in marks)
+
+
+def _check_method(cls: type[Plugin], name: str, method: Any) -> None:
+    place = _place_of(method)
+    subject = f"{cls.__name__}.{name} ({place})"
+    if not isinstance(method, FunctionType):
+        raise ManifestError(
+            f"{subject} overrides a handler, but is a {type(method).__name__}. Make it a method, "
+            "or set it to None to take the handler away.",
+            plugin=cls.manifest.name,
+        )
+    if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+        raise ManifestError(
+            f"{subject} yields, so calling it would run nothing. Return a value, or publish events instead.",
+            plugin=cls.manifest.name,
+        )
+    try:
+        inspect.signature(method).bind(None, None)
+    except TypeError:
+        raise ManifestError(
+            f"{subject} takes {inspect.signature(method)}, but a handler is called with one event. "
+            f"Write def {name}(self, event).",
+            plugin=cls.manifest.name,
+        ) from None
+
+
+def _check_target(spec: HandlerSpec, place: str) -> None:
+    if isinstance(spec.target, str):
+        try:
+            compile_pattern(spec.target)
+        except TopicError as error:
+            raise ManifestError(f"@on for {spec.method} ({place}): {error}") from error
+    elif not _is_event_class(spec.target):
+        kind = getattr(spec.target, "__name__", None) or repr(spec.target)
+        raise ManifestError(
+            f"@on for {spec.method} ({place}) cannot listen to {kind}, which is no Event class. "
+            "Give an Event class or a topic pattern such as 'order.*'."
+        )
+
+
+def _is_event_class(target: object) -> bool:
+    return isinstance(target, type) and issubclass(target, Event)
+
+
+def _check_options(spec: HandlerSpec, place: str, *, is_async: bool) -> None:
+    problem = ""
+    where: object = spec.where
+    if where is not None and not callable(where):
+        problem = f"where={where!r} cannot be called; give a function of the event"
+    elif type(spec.priority) is not int:
+        problem = f"priority={spec.priority!r} is not a whole number"
+    elif spec.timeout is not None and not _is_positive(spec.timeout):
+        problem = f"timeout={spec.timeout!r} is not a number of seconds above 0"
+    elif spec.thread and is_async:
+        problem = "thread=True is for sync handlers; an async one runs on the host's loop, so leave it out"
+    if problem:
+        raise ManifestError(f"@on for {spec.method} ({place}): {problem}.")
+
+
+def _is_positive(number: object) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and number > 0
+
+
+# -- where something stands, for messages ---------------------------------------------------------
+
+
+def _place_of(function: Any) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    return f"{PurePath(code.co_filename).name}:{code.co_firstlineno}" if code else "an unknown place"
+
+
+def _place_of_class_statement() -> str:
+    # inspect.stack() would read every source file on the way, for a message that is rarely shown.
+    frame = sys._getframe(2)  # noqa: SLF001
+    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -223,9 +223,12 @@ def missing_extra(feature: str, extra: str, cause: ImportError) -> Any:
     Raises:
         MissingExtraError: always, naming the feature and the install command.
     """
-    raise MissingExtraError(
+    msg = (
         f"{feature} needs {cause.name or 'a library'}, which is not installed. "
-        f"Install it with: pip install 'plugbook[{extra}]'",
+        f"Install it with: pip install 'plugbook[{extra}]'"
+    )
+    raise MissingExtraError(
+        msg,
         feature=feature,
         extra=extra,
     ) from cause

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import enum
 import re
@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
 
-from ..errors import EventError, TopicError
+from plugbook.errors import EventError, TopicError
+
 from .topics import check_topic
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]|\d+")
@@ -45,12 +46,14 @@ class Event(BaseModel):
         """Read the class keywords; those of pydantic's ConfigDict are read by pydantic."""
         unknown = next((name for name in config if name not in ConfigDict.__annotations__), None)
         if unknown is not None:
-            raise EventError(
+            msg = (
                 f"event {cls.__name__} does not know the class keyword {unknown!r}; there are topic=, "
                 "version= and those of pydantic's ConfigDict"
             )
-        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-            raise EventError(f"event {cls.__name__}: version must be a whole number from 1, not {version!r}")
+            raise EventError(msg)
+        if type(version) is not int or version < 1:
+            msg = f"event {cls.__name__}: version must be a whole number from 1, not {version!r}"
+            raise EventError(msg)
         cls.__topic__ = _topic_of(cls, topic)
         cls.__version__ = version
 
@@ -66,7 +69,8 @@ def _topic_of(cls: type[Event], topic: str | None) -> str:
     try:
         return check_topic(topic)
     except (TopicError, TypeError) as error:
-        raise EventError(f"event {cls.__name__}: {error}") from error
+        msg = f"event {cls.__name__}: {error}"
+        raise EventError(msg) from error
 
 
 def _describe(value: object) -> str:
@@ -82,10 +86,10 @@ _IMMUTABLE = (
     complex,
     bytes,
     type(None),
-    datetime.date,
-    datetime.time,
-    datetime.timedelta,
-    datetime.timezone,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    dt.timezone,
     decimal.Decimal,
     uuid.UUID,
     enum.Enum,

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from ..errors import TopicError
+from plugbook.errors import TopicError
 
 _WORD = r"[A-Za-z0-9_\-]+"
 _TOPIC = re.compile(rf"{_WORD}(\.{_WORD})*")
@@ -30,10 +30,11 @@ def check_topic(text: str) -> str:
         TopicError: it is empty, or has a character that topics do not have.
     """
     if not _TOPIC.fullmatch(text):
-        raise TopicError(
+        msg = (
             f"{text!r} is not a topic: use words of letters, digits, '_' and '-', joined by dots, "
             "such as 'order.placed'"
         )
+        raise TopicError(msg)
     return text
 
 
@@ -47,10 +48,11 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     words = pattern.split(".")
     for word in words:
         if not _PATTERN_WORD.fullmatch(word):
-            raise TopicError(
+            msg = (
                 f"{pattern!r} is not a topic pattern: {word!r} is not a word; between dots stands a word, "
                 "'*' for exactly one word, or '**' for any number"
             )
+            raise TopicError(msg)
     # Every word is matched with the dot before it, so that '**' can stand for nothing at all.
     fits = re.compile("".join(_PARTS.get(word) or re.escape(f".{word}") for word in words)).fullmatch
     return lambda topic: fits(f".{topic}") is not None

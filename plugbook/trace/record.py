@@ -8,9 +8,9 @@ type. Readers never see either: they see a `Record` for the event and one for ea
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import CodeType, TracebackType
 from typing import Any, Final, Literal, NamedTuple
 
 from .._types import Json, Kind, Outcome
@@ -25,6 +25,9 @@ BLOCK: Final = 1024
 """How many seqs one record takes: its own, then those of its calls."""
 
 Layout = Literal["chain", "spans"]
+
+_MOST_ERRORS: Final = 50
+_MOST_FRAMES: Final = 100
 
 
 def show_seq(seq: int) -> str:
@@ -122,10 +125,12 @@ class Dispatch:
             longer than the plan. ``spans``: start, then ``site index, start, end`` for each call in
             the order of starting (end 0 while it runs), then the end of it all.
         notes: call index -> Note, or None while there is nothing to note. In ``spans`` the index
-            counts the calls as they started, not the sites of the plan.
+            counts the calls as they started, not the sites of the plan. A call is noted before the tick
+            that ends it is appended, for a dispatch that is complete may be written at once.
         thread: ``threading.get_ident()`` of the publisher; `task`: name of the asyncio task or ``""``.
         cell: (execution count, cell id) of the running notebook cell, or None.
-        result: what the whole event gave back, where the system has such a thing (a pluggy hook), as a Note.
+        result: what the whole event gave back, where the system has such a thing (a pluggy hook), as a Note;
+            its outcome is then the event's. Set before the last tick, too.
         blocks: first seqs of the further blocks a plan of more than 1,023 calls takes, else ``()``.
     """
 
@@ -207,23 +212,45 @@ def describe_error(error: BaseException) -> dict[str, Json]:
     """An exception as JSON: ``type``, ``message`` and ``frames``, outermost call first.
 
     A frame is ``{"file", "line", "function"}``; no locals are kept, for they hold secrets. Causes and
-    the members of an exception group follow under ``cause`` and ``members``.
+    the members of an exception group follow under ``cause`` and ``members``, each error once, so that
+    errors which cause each other in a circle end too.
     """
-    frames: list[Json] = [
-        {"file": frame.filename, "line": frame.lineno or 0, "function": frame.name}
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
+    return _describe(error, set())
+
+
+def _describe(error: BaseException, told: set[int]) -> dict[str, Json]:
+    told.add(id(error))
     described: dict[str, Json] = {
         "type": type(error).__qualname__,
         "message": _safe_text(error),
-        "frames": frames,
+        "frames": _frames(error),
     }
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if cause is not None and cause is not error:
-        described["cause"] = describe_error(cause)
+    if cause is not None and id(cause) not in told and len(told) < _MOST_ERRORS:
+        described["cause"] = _describe(cause, told)
     if isinstance(error, BaseExceptionGroup):
-        described["members"] = [describe_error(member) for member in error.exceptions]
+        described["members"] = [
+            _describe(member, told)
+            for member in error.exceptions
+            if id(member) not in told and len(told) < _MOST_ERRORS
+        ]
     return described
+
+
+def _frames(error: BaseException) -> list[Json]:
+    """The ends of the traceback: a recursion of a thousand frames says no more than its ends do."""
+    frames: list[Json] = [
+        {"file": code.co_filename, "line": line or 0, "function": code.co_name}
+        for code, line in _walk(error.__traceback__)
+    ]
+    half = _MOST_FRAMES // 2
+    return frames if len(frames) <= _MOST_FRAMES else frames[:half] + frames[-half:]
+
+
+def _walk(traceback: TracebackType | None) -> Iterator[tuple[CodeType, int | None]]:
+    while traceback is not None:
+        yield traceback.tb_frame.f_code, traceback.tb_lineno
+        traceback = traceback.tb_next
 
 
 def _safe_text(error: BaseException) -> str:

@@ -330,6 +330,13 @@ class Bus:
             self._wait_until(lambda: work.done, None)
         return work
 
+    def cause(self) -> Cause | None:
+        """What a record written here is caused by: the call that is running, or the transition."""
+        current = self._current
+        if current is not None and self._owner.get(0) == get_ident():
+            return Cause(current.call_seq(len(current.ticks) - 1), current.root, current)
+        return current_cause.get()
+
     def drain(self) -> None:
         """Deliver what is queued, unless somebody is doing so already."""
         while self._queue and self._claim():

@@ -1,0 +1,186 @@
+"""Whether a file is a whole recording, and how one whose writer died is made whole: nothing is read as zeros."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import struct
+from pathlib import Path
+
+from ..errors import RecordingError, RecordingMissingError
+from . import schema
+from .lock import WriterLock
+
+_MAGIC = b"SQLite format 3\0"
+
+
+def log_path(recording: Path) -> Path:
+    """SQLite's write-ahead log of a recording; it is gone once the recording was closed."""
+    return recording.with_name(recording.name + "-wal")
+
+
+def log_size(recording: Path) -> int:
+    """How many bytes of a recording are in its write-ahead log only, as far as the file system says."""
+    try:
+        return log_path(recording).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def check_header(path: Path) -> None:
+    """Refuse a file that is missing, is no recording, or is cut off.
+
+    To be called before this process has the file open in SQLite: closing it here would drop SQLite's locks.
+
+    Raises:
+        RecordingMissingError: there is no such file.
+        RecordingError: it is not a recording, or shorter than its header says.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError as error:
+        raise RecordingMissingError(
+            f"There is no recording at {path}. Check the path; recordings end in .plugbook by custom.", path=str(path)
+        ) from error
+    except OSError as error:
+        raise RecordingError(f"Cannot read {path}: {error}.", path=str(path)) from error
+    if not header.startswith(_MAGIC) or len(header) < 100:
+        raise RecordingError(
+            f"{path} is not a recording: a recording is an SQLite file, and this is none ({size:,} bytes). "
+            "If it was copied, copy it again.",
+            path=str(path),
+            offset=0,
+        )
+    page_bytes, pages = _page_size(header), struct.unpack(">I", header[28:32])[0]
+    # A log that holds pages may hold those that are missing here; SQLite then counts by the log.
+    if size < page_bytes * pages and log_size(path) == 0:
+        raise RecordingError(
+            f"{path} is cut off: its header says {page_bytes * pages:,} bytes, there are {size:,}. "
+            "What came last is not in it. Copy it again from where it was whole.",
+            path=str(path),
+            offset=size,
+        )
+
+
+def _page_size(header: bytes) -> int:
+    size = int(struct.unpack(">H", header[16:18])[0])
+    return 65_536 if size == 1 else size
+
+
+def check_identity(connection: sqlite3.Connection, path: Path) -> int:
+    """Refuse a database that is not a recording, or is from a newer plugbook.
+
+    Returns:
+        The version of the recording's layout.
+
+    Raises:
+        RecordingError: saying which.
+    """
+    try:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    except sqlite3.DatabaseError as error:
+        raise broken(path, error) from error
+    if application != schema.APPLICATION_ID or not {"rows", "facts", "commits"} <= tables:
+        raise RecordingError(
+            f"{path} is an SQLite database, but not a recording of plugbook. Open it with sqlite3.", path=str(path)
+        )
+    if version > schema.VERSION:
+        raise RecordingError(
+            f"{path} was written by a newer plugbook: its layout is version {version}, and this plugbook knows "
+            f"{schema.VERSION}. Update plugbook: pip install --upgrade plugbook",
+            path=str(path),
+        )
+    return version
+
+
+def check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Read every page and refuse a recording with broken ones; half a second for a million events.
+
+    Raises:
+        RecordingError: naming what SQLite found first.
+    """
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise broken(path, error) from error
+    if found != "ok":
+        raise RecordingError(
+            f"{path} is damaged: {found}. Copy it again, or save what can be read with: sqlite3 {path.name} .recover",
+            path=str(path),
+        )
+
+
+def broken(path: Path | None, error: Exception) -> RecordingError:
+    """The error for what SQLite or a decoder could not read in a recording."""
+    return RecordingError(
+        f"{path or 'The recording'} cannot be read: {error}. If it was copied while it was written, copy it again "
+        "after closing it.",
+        path=str(path) if path else None,
+    )
+
+
+def settle(connection: sqlite3.Connection, path: Path) -> str:
+    """Fold the log into the file and leave one single file behind.
+
+    Returns:
+        What a person should know if somebody still reads the file, or ``""``.
+    """
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    try:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.OperationalError:  # database is locked: a reader has it open
+        left = log_size(path)
+        what = "everything is in the file" if left == 0 else f"{left:,} bytes are still in {log_path(path).name}"
+        return (
+            f"{path} is still being read: {what}, but {log_path(path).name} stays beside it until its last reader "
+            f"closes. Then `plugbook close {path}` leaves one file."
+        )
+    return ""
+
+
+def fold(path: str | os.PathLike[str]) -> int:
+    """Make a recording one whole file again: what ``plugbook close FILE`` does after its writer has died.
+
+    Nothing is lost by it: what was committed is in the log, and SQLite takes it from there.
+
+    Returns:
+        The bytes that were folded in from the log.
+
+    Raises:
+        RecordingMissingError: there is no such file.
+        RecordingBusyError: it is being written at this moment.
+        RecordingError: it is not a recording, or the folder cannot be written to.
+    """
+    target = Path(path)
+    check_header(target)
+    connection = None
+    lock = None
+    try:
+        lock = WriterLock(target)
+        folded = log_size(target)
+        connection = sqlite3.connect(target, isolation_level=None)
+        check_identity(connection, target)
+        connection.execute("PRAGMA synchronous=FULL")
+        closed = connection.execute("SELECT data FROM facts WHERE what = 'meta' AND name = 'closed'").fetchone()
+        if closed != ("true",):
+            connection.execute("INSERT OR REPLACE INTO facts VALUES ('meta', 'closed', 0, 'true')")
+            connection.execute("INSERT OR REPLACE INTO facts VALUES ('meta', 'folded', 0, 'true')")
+        settle(connection, target)
+    except RecordingError:
+        raise
+    except (OSError, sqlite3.Error) as error:
+        raise RecordingError(
+            f"Cannot fold the log into {target}: {error}. Copy {target.name} and {log_path(target).name} together "
+            "into a folder that you may write to, and close that copy.",
+            path=str(target),
+        ) from error
+    finally:
+        if connection is not None:
+            connection.close()
+        if lock is not None:
+            lock.release()
+    return folded

@@ -1,0 +1,115 @@
+"""Where a recording comes from: what lets a colleague read it without the code and the machine that made it."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from .._types import Json
+from .payload import HIDDEN
+
+_LONGEST_SOURCE: Final = 20_000
+
+
+def origin(redact: Iterable[str] = ()) -> dict[str, Json]:
+    """Command, host application, Python, platform, installed packages, commit and time zone of this process.
+
+    Args:
+        redact: names of command line options whose values are hidden.
+    """
+    return {
+        "command": list(_hidden_options(sys.orig_argv, tuple(redact))),
+        "application": Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python",
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "process": os.getpid(),
+        "packages": dict(sorted(_installed_packages(sys.path))),
+        "commit": _commit(Path.cwd()),
+        "time_zone": time.strftime("%Z %z"),
+        "started_ns": time.time_ns(),
+    }
+
+
+def source_of(file: str, line: int) -> str:
+    """The source text of the function or class that starts at a line, or ``""``; cells are found, too."""
+    import inspect
+    import linecache
+
+    lines = linecache.getlines(file)
+    if not 0 < line <= len(lines):
+        return ""
+    try:
+        return "".join(inspect.getblock(lines[line - 1 :]))[:_LONGEST_SOURCE]
+    except Exception:  # the file may have changed since it was loaded, and not be Python any more
+        return ""
+
+
+def _hidden_options(argv: Sequence[str], redact: tuple[str, ...]) -> Iterable[str]:
+    hide_next = False
+    for argument in argv:
+        name, equals, _ = argument.partition("=")
+        secret = _is_secret(name, redact)
+        if hide_next and not argument.startswith("-"):
+            yield HIDDEN
+        else:
+            yield f"{name}={HIDDEN}" if secret and equals else argument
+        hide_next = secret and not equals and argument.startswith("-")
+
+
+def _is_secret(option: str, redact: tuple[str, ...]) -> bool:
+    name = option.lstrip("-").replace("-", "_").lower()
+    return any(fnmatch.fnmatchcase(name, pattern.replace("-", "_").lower()) for pattern in redact)
+
+
+def _installed_packages(path: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Name and version by the names of the metadata folders alone: reading them all takes 100 times as long."""
+    for folder in path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".dist-info"):
+                package, _, version = name.removesuffix(".dist-info").partition("-")
+                yield package, version
+
+
+def _commit(folder: Path) -> str:
+    """The commit checked out around a folder, read from git's own files; ``""`` where there is none."""
+    for parent in (folder, *folder.parents):
+        git = parent / ".git"
+        try:
+            if git.is_file():  # a worktree or a submodule
+                git = (parent / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
+            elif not git.is_dir():
+                continue
+            return _resolve_head(git)
+        except OSError:
+            return ""
+    return ""
+
+
+def _resolve_head(git: Path) -> str:
+    head = (git / "HEAD").read_text(encoding="utf-8").strip()
+    if not head.startswith("ref:"):
+        return head
+    ref = head.removeprefix("ref:").strip()
+    common = git / "commondir"
+    shared = (git / common.read_text(encoding="utf-8").strip()).resolve() if common.is_file() else git
+    for base in (git, shared):
+        if (base / ref).is_file():
+            return (base / ref).read_text(encoding="utf-8").strip()
+    packed = shared / "packed-refs"
+    for line in packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else ():
+        commit, _, name = line.partition(" ")
+        if name == ref:
+            return commit
+    return ""

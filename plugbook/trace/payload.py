@@ -1,0 +1,242 @@
+"""Turning anything that a plugin system passes around into bounded, redacted JSON text, without ever raising."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import fnmatch
+import hashlib
+import json
+import math
+import re
+import reprlib
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from .._types import Json, Payloads
+from .record import JsonText, describe_error
+
+HIDDEN: Final = "**********"
+"""What stands where a secret stood; the same text that pydantic writes for a ``SecretStr``."""
+
+_PLAIN_TEXT = (date, time, timedelta, Decimal, PurePath, UUID)
+_INTEGER_DIGITS: Final = 4_000
+_short_repr = reprlib.Repr()
+_short_repr.maxother = _short_repr.maxstring = 120
+
+
+class Bounds(NamedTuple):
+    """How much of a value `bounded` keeps: nesting, items of each container, characters of each text."""
+
+    depth: int
+    items: int
+    characters: int
+
+
+FALLBACK: Final = Bounds(depth=8, items=1_000, characters=65_536)
+SUMMARY: Final = Bounds(depth=2, items=12, characters=120)
+
+
+class PayloadEncoder:
+    """Writes payloads and results as JSON text, as the mode, the cap and the names to redact say.
+
+    Args:
+        mode: ``full``; ``summary`` keeps the outline of each value; ``reference`` keeps type, size and SHA-256;
+            ``none`` keeps nothing.
+        cap_bytes: the longest JSON text kept in full. Longer ones become an outline with ``$cut`` beside it.
+        redact: names of fields whose values are hidden at any depth; case is ignored, ``*`` stands for any text.
+    """
+
+    def __init__(self, mode: Payloads = "full", cap_bytes: int = 65_536, redact: Iterable[str] = ()) -> None:
+        self.mode = mode
+        self.cap_bytes = cap_bytes
+        self.redact = tuple(redact)
+        self._surely_fits = cap_bytes // 4  # characters; each takes four bytes of UTF-8 at most
+        self._encode = json.JSONEncoder(
+            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=lambda value: bounded(value)
+        ).encode
+        self._by_type: dict[type, Callable[[Any], str]] = {JsonText: str}
+        self._secret: re.Pattern[str] | None = None
+        if self.redact:
+            names = "|".join(f"(?:{fnmatch.translate(name)[4:-3]})" for name in self.redact)
+            self._secret = re.compile(f"(?:{names})", re.IGNORECASE | re.DOTALL)
+
+    def text(self, value: Any) -> str:
+        """The JSON text of a value, as the mode says; ``""`` where the mode keeps none."""
+        if self.mode == "none":
+            return ""
+        text = self.fact(value)
+        if self.mode == "full":
+            if len(text) <= self._surely_fits:
+                return text
+            return self._capped(text)
+        return self._outlined(value, text)
+
+    def fact(self, value: Any) -> str:
+        """The JSON text of a value in full, redacted, whatever the mode says."""
+        kind = value.__class__
+        try:
+            encode = self._by_type.get(kind) or self._learn(kind)
+            text = encode(value)
+        except Exception:  # a payload may be anything: it must not stop the recording
+            text = self._last_resort(value)
+        return text if self._secret is None else self._redacted(text)
+
+    def _learn(self, kind: type) -> Callable[[Any], str]:
+        encode: Callable[[Any], str] = getattr(kind, "__plugbook_json__", None) or self._encode
+        self._by_type[kind] = encode
+        return encode
+
+    def _last_resort(self, value: Any) -> str:
+        try:
+            return self._encode(bounded(value))
+        except Exception:
+            return self._encode({"$type": _type_name(value)})
+
+    def _capped(self, text: str) -> str:
+        size_bytes = len(text.encode("utf-8", "surrogatepass"))
+        if size_bytes <= self.cap_bytes:
+            return text
+        cut = {"$cut": {"size_bytes": size_bytes, "cap_bytes": self.cap_bytes}}
+        return self._encode(cut | {"summary": bounded(_decoded(text), SUMMARY)})
+
+    def _outlined(self, value: Any, text: str) -> str:
+        if self.mode == "summary":
+            return self._encode(bounded(_decoded(text), SUMMARY))
+        data = text.encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(data).hexdigest()
+        return self._encode({"$ref": {"type": _type_name(value), "size_bytes": len(data), "sha256": digest}})
+
+    def _redacted(self, text: str) -> str:
+        """Hide secrets; a text that names none, which is the usual case, is only searched, not decoded."""
+        secret = self._secret
+        if secret is None or not (secret.search(text) or "\\u" in text or "\\/" in text):
+            return text
+        return self._encode(_hide(_decoded(text), secret))
+
+
+def bounded(value: Any, bounds: Bounds = FALLBACK) -> Json:
+    """An outline of any value as JSON: what is left out is counted under ``$more`` or said in the text.
+
+    >>> bounded({"path": PurePath("a.txt"), "data": b"1234", "rate": float("nan")})
+    {'path': 'a.txt', 'data': {'$type': 'bytes', 'size_bytes': 4}, 'rate': 'nan'}
+    """
+    return _Outline(bounds).of(value, bounds.depth)
+
+
+class _Outline:
+    """One walk through a value; it remembers what it is inside of, so that a cycle ends."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.inside: set[int] = set()
+
+    def of(self, value: Any, depth: int) -> Json:
+        if value is None or value is True or value is False:
+            return value
+        for kinds, show in _LEAVES:
+            if isinstance(value, kinds):
+                return show(value, self.bounds)
+        kind = type(value)
+        if hasattr(kind, "get_secret_value"):
+            return HIDDEN
+        if hasattr(kind, "__plugbook_json__"):
+            return self.of(json.loads(kind.__plugbook_json__(value)), depth)
+        if id(value) in self.inside:
+            return {"$type": _type_name(value), "$cycle": True}
+        self.inside.add(id(value))
+        try:
+            return self._container(value, depth)
+        finally:
+            self.inside.discard(id(value))
+
+    def _container(self, value: Any, depth: int) -> Json:
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth)
+        if isinstance(value, list | tuple | set | frozenset | deque):
+            return self._sequence(value, depth)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            names = [field.name for field in dataclasses.fields(value)]
+            return self._mapping({name: getattr(value, name, None) for name in names}, depth)
+        if hasattr(type(value), "model_fields"):
+            return self._mapping(dict(value.__dict__), depth)
+        return {"$type": _type_name(value), "repr": _safe_repr(value)}
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> Json:
+        if depth <= 0:
+            return {"$more": len(value)}
+        kept: dict[str, Json] = {}
+        for key, item in value.items():
+            if len(kept) == self.bounds.items:
+                kept["$more"] = len(value) - self.bounds.items
+                break
+            kept[key if isinstance(key, str) else _safe_repr(key)] = self.of(item, depth - 1)
+        return kept
+
+    def _sequence(self, value: Any, depth: int) -> Json:
+        if depth <= 0:
+            return [{"$more": len(value)}] if value else []
+        kept: list[Json] = []
+        for item in value:
+            if len(kept) == self.bounds.items:
+                kept.append({"$more": len(value) - self.bounds.items})
+                break
+            kept.append(self.of(item, depth - 1))
+        return kept
+
+
+def _show_text(value: str, bounds: Bounds) -> str:
+    left_out = len(value) - bounds.characters
+    return str(value) if left_out <= 0 else f"{value[: bounds.characters]}… (+{left_out:,} characters)"
+
+
+def _show_integer(value: int, _: Bounds) -> Json:
+    if value.bit_length() > _INTEGER_DIGITS * 3:
+        return {"$type": "int", "bits": value.bit_length()}
+    return int(value)
+
+
+# Tried in this order: an enum may be an integer or a text, too.
+_LEAVES: Final[tuple[tuple[Any, Callable[[Any, Bounds], Json]], ...]] = (
+    (enum.Enum, lambda value, bounds: bounded(value.value, bounds)),
+    (str, _show_text),
+    (int, _show_integer),
+    (float, lambda value, _: float(value) if math.isfinite(value) else repr(float(value))),
+    ((bytes, bytearray, memoryview), lambda value, _: {"$type": type(value).__name__, "size_bytes": len(value)}),
+    (_PLAIN_TEXT, lambda value, _: str(value)),
+    (BaseException, lambda value, _: describe_error(value)),
+)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # a `JsonText` that is not JSON
+        return text
+
+
+def _hide(value: Any, secret: re.Pattern[str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: HIDDEN if secret.fullmatch(key) else _hide(item, secret) for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_hide(item, secret) for item in value]
+    return value
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _safe_repr(value: Any) -> str:
+    try:
+        return _short_repr.repr(value)
+    except Exception as broken:
+        return f"<{_type_name(value)} whose repr raised {type(broken).__qualname__}>"

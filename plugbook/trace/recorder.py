@@ -1,0 +1,379 @@
+"""The recorder: a bounded buffer that the hot path appends to, written away by the batch.
+
+Whoever publishes pays for the writing, a batch at a time: a thread that writes freely falls behind a busy publisher
+without bound, for Python gives it too few turns. A timer thread writes only what is left when nobody publishes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import logging
+import os
+import sqlite3
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from .._clock import Clock, tick
+from .._types import Json, Kind, Outcome, Payloads
+from ..errors import RecordingError
+from .origin import origin
+from .packing import Batch, Entry, Fact, Packer
+from .payload import PayloadEncoder
+from .record import BLOCK
+from .store import Store
+
+if TYPE_CHECKING:
+    from .recording import LiveRecording
+
+_log = logging.getLogger("plugbook.trace")
+
+MOST_ROWS: Final = 20_000
+"""How many rows the buffer holds at most before a publisher writes it."""
+
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""How much the rows of the buffer take at most, judged by those written last."""
+
+_WRITE_AFTER_NS: Final = 150_000_000
+_TIMER_S: Final = 0.075
+_RETRY_AFTER_NS: Final = 1_000_000_000
+_NEVER: Final = 1 << 62
+
+
+class Recorder:
+    """Takes what happens and keeps it in a store.
+
+    Dispatchers use the attributes directly, for each costs a share of a microsecond at every event: they take a seq
+    from `next_seq`, append to `rows`, and call `write` when a clock reading has passed `deadline` or `rows` is longer
+    than `limit`.
+
+    Args:
+        store: where to write; it is closed with the recorder.
+        payloads: how much of payloads and results to keep: see `PayloadEncoder`.
+        cap_bytes: the longest payload kept in full.
+        redact: names of fields, at any depth, and of command line options, whose values are hidden.
+        sources: whether to keep the source text of handlers.
+
+    Attributes:
+        clock: turns ticks into wall time.
+        next_seq: gives out blocks of seqs.
+        rows: what was not written yet; the same list for the recorder's life.
+        deadline: the tick after which whoever publishes writes.
+        limit: the number of rows beyond which whoever publishes writes.
+        cell: execution count and id of the notebook cell that is running, or None.
+        dropped: how many of the oldest rows were given up: a recording in memory, or a file that could not be written.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        payloads: Payloads = "full",
+        cap_bytes: int = 65_536,
+        redact: Iterable[str] = (),
+        sources: bool = True,
+    ) -> None:
+        self.store = store
+        self.clock = Clock()
+        self.next_seq: Callable[[], int] = itertools.count(store.first_free_block(), BLOCK).__next__
+        self.rows: list[Any] = []
+        self.deadline = _NEVER if store.path is None else tick() + _WRITE_AFTER_NS
+        self.limit = MOST_ROWS
+        self.cell: tuple[int, str] | None = None
+        self.dropped = 0
+        self.closed = False
+        self.remark = ""
+        self._packer = Packer(
+            PayloadEncoder(payloads, cap_bytes, redact),
+            self.clock.anchor_ns,
+            names=store.names(),
+            plans=store.plans(),
+            places=store.places(),
+            sources=sources,
+        )
+        self._packer.last = store.last()
+        self._batch = Batch()  # what was packed and is not committed: usually nothing
+        self._turn = threading.RLock()
+        self._writing = False
+        self._inert = False
+        self._failure: Exception | None = None
+        self._spent_ns = 0
+        self._recording: LiveRecording | None = None
+        self._stop = threading.Event()
+        self.describe("origin", "", origin(self._packer.payloads.redact))
+        self.describe("options", "", {"payloads": payloads, "cap_bytes": cap_bytes, "sources": sources})
+        _living.add(self)
+        if store.path is not None:
+            threading.Thread(
+                target=_keep_time, args=(weakref.ref(self), self._stop), name="plugbook-recorder", daemon=True
+            ).start()
+
+    @property
+    def recording(self) -> LiveRecording:
+        """The reading side of what is being recorded."""
+        if self._recording is None:
+            from .recording import LiveRecording
+
+            self._recording = LiveRecording(self)
+        return self._recording
+
+    def put(
+        self,
+        kind: Kind,
+        name: str,
+        *,
+        plugin: str = "",
+        parent: int | None = None,
+        root: int | None = None,
+        tick: int | None = None,
+        duration_ns: int | None = None,
+        outcome: Outcome = "ok",
+        reason: str = "",
+        payload: Any = None,
+        result: Any = None,
+        error: Json | BaseException = None,
+        seq: int | None = None,
+    ) -> int:
+        """Record anything that is not an event with its calls.
+
+        Args:
+            kind: any kind but ``event`` and ``call``.
+            name: of a state ``before->after``, of a log its level, otherwise what happened.
+            plugin: who.
+            parent: seq of what caused it.
+            root: seq at the top of its causal tree; where left out, the parent.
+            tick: when; now where left out.
+            duration_ns, outcome, reason: how long it took and how it ended.
+            payload: what went in; JSON or any object.
+            result: what came out.
+            error: an exception, or what `describe_error` says of one.
+            seq: a number taken from `next_seq` before.
+
+        Returns:
+            Its seq.
+        """
+        if seq is None:
+            seq = self.next_seq()
+        self.rows.append(
+            (
+                seq,
+                kind,
+                name,
+                plugin,
+                parent,
+                root,
+                _now() if tick is None else tick,
+                duration_ns,
+                outcome,
+                reason,
+                payload,
+                result,
+                error,
+                threading.get_ident(),
+                _task_name(),
+                self.cell,
+            )
+        )
+        if len(self.rows) > self.limit:
+            self.write()
+        return seq
+
+    def describe(self, what: str, name: str, data: Any) -> None:
+        """Keep a fact that makes the recording readable by itself.
+
+        Args:
+            what: such as ``manifest``, ``schema``, ``config``, ``state``, ``source`` or ``cell``.
+            name: of the plugin, event or cell. A later fact of the same name replaces it from then on.
+            data: JSON or any object; secrets are redacted.
+        """
+        self.rows.append((self.next_seq(), what, name, data))
+
+    # -- writing -----------------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Write what there is as one batch, on this thread; never raises, `flush` does.
+
+        A recording in memory keeps its rows until somebody reads, and gives up the oldest.
+        """
+        if self._inert:
+            self.rows.clear()
+            return
+        before = tick()
+        with self._turn:
+            if self._writing or self.closed:  # packing a payload may run code that publishes
+                return
+            self._writing = True
+            try:
+                if self.store.path is None:
+                    self._give_up_oldest()
+                else:
+                    self._write_batch(before)
+            finally:
+                self._writing = False
+
+    def flush(self) -> None:
+        """Write everything that was appended so far, durably: it survives ``kill -9``.
+
+        Raises:
+            RecordingError: it could not be written; it is kept in memory, so that flushing again may.
+        """
+        if self._inert:
+            return
+        with self._turn:
+            if self._writing or self.closed:
+                return
+            self._writing = True
+            try:
+                self._write_batch(tick(), again=True)
+            finally:
+                self._writing = False
+            if self._failure is not None:
+                raise RecordingError(
+                    f"{len(self._batch.rows):,} rows could not be written to {self.store.path}: {self._failure}. "
+                    "They are kept in memory: make room or mend the folder, then flush or close again.",
+                    path=str(self.store.path),
+                ) from self._failure
+
+    def close(self) -> None:
+        """Write everything, mark the recording closed and leave one file; a second time does nothing.
+
+        Where somebody still reads the file, `remark` says so afterwards.
+
+        Raises:
+            RecordingError: it could not be written; the recorder stays open.
+        """
+        if self._inert or self.closed:
+            return
+        self.flush()
+        with self._turn:
+            if self.closed:
+                return
+            if self._recording is not None:
+                self._recording.release()
+            self.closed = True
+            self.deadline = _NEVER
+            self.limit = sys.maxsize
+            self._stop.set()
+            _living.discard(self)
+            self.remark = self.store.close()
+        if self.remark:
+            _log.warning("%s", self.remark)
+
+    def _write_batch(self, before: int, *, again: bool = False) -> None:
+        """Pack and commit what is in `rows` now; `before` is the tick since when the caller has waited."""
+        rows = self.rows
+        items = rows[:]
+        del rows[: len(items)]  # what was appended meanwhile stays
+        batch = self._batch
+        size_before = batch.size_bytes
+        self._packer.pack(items, batch)
+        if items:
+            each = max(1, (batch.size_bytes - size_before) // len(items))
+            self.limit = max(100, min(MOST_ROWS, MOST_BYTES // each))
+        now = tick()
+        if self._failure is not None and not again and now < self.deadline:
+            self._bound_backlog()
+            return
+        if batch:
+            self._commit(batch, before)
+        self.deadline = tick() + (_WRITE_AFTER_NS if self._failure is None else _RETRY_AFTER_NS)
+
+    def _commit(self, batch: Batch, before: int) -> None:
+        try:
+            self.store.commit(batch, self._spent_ns + tick() - before)
+        except (sqlite3.Error, OSError) as error:
+            if self._failure is None:
+                _log.warning(
+                    "Recording to %s fails: %s. Rows are kept in memory, the oldest are dropped beyond %s.",
+                    self.store.path,
+                    error,
+                    f"{MOST_ROWS:,}",
+                )
+            self._failure = error
+            self._bound_backlog()
+        else:
+            self._failure = None
+            self._batch = Batch(highest=batch.highest)
+            self._spent_ns = 0
+
+    def _bound_backlog(self) -> None:
+        surplus = len(self._batch.rows) - MOST_ROWS
+        if surplus > 0:
+            del self._batch.rows[:surplus]
+            self.dropped += surplus
+
+    def _give_up_oldest(self) -> None:
+        rows = self.rows
+        surplus = len(rows) - self.limit // 2
+        if surplus > 0:
+            facts = [row for row in rows[:surplus] if isinstance(row, tuple) and len(row) == len(Fact._fields)]
+            rows[:surplus] = facts
+            self.dropped += surplus - len(facts)
+
+    # -- the other ways a process goes on or ends --------------------------------------------------------
+
+    def keep_time(self) -> None:
+        """What the timer does: write what nobody else has written, and put the deadline off when idle."""
+        if not self.rows:
+            if self._failure is None and not self._packer.has_open:
+                self.deadline = tick() + _WRITE_AFTER_NS
+                return
+        if tick() > self.deadline:
+            self.write()
+
+    def become_inert(self) -> None:
+        """In a forked child: stop recording, and leave the parent's file alone."""
+        self._inert = True
+        self.closed = True
+        self.deadline = _NEVER
+        self.rows.clear()
+        self.store.forget()
+
+
+def _now() -> int:
+    return tick()
+
+
+def _task_name() -> str:
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return ""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs on this thread
+        return ""
+    return "" if task is None else task.get_name()
+
+
+_living: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def _keep_time(recorder: weakref.ref[Recorder], stop: threading.Event) -> None:
+    while not stop.wait(_TIMER_S):
+        living = recorder()
+        if living is None:
+            return
+        living.keep_time()
+        del living
+
+
+def _close_all() -> None:
+    """At the end of the interpreter: a script that forgot to close loses nothing."""
+    for recorder in list(_living):
+        try:
+            recorder.close()
+        except Exception:
+            _log.exception("A recording could not be closed at exit")
+
+
+def _all_become_inert() -> None:
+    for recorder in list(_living):
+        recorder.become_inert()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_all_become_inert)

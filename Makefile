@@ -11,6 +11,9 @@ find_python = $(shell for python in $(HOME)/.pyenv/versions/$(1).*/bin/python$(1
 	$$python -c 'import ensurepip, venv' 2>/dev/null && command -v $$python && break; done)
 own_version = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
+# JupyterLab refuses the root user, who is the only one in many containers, unless told.
+LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
+
 # One worker a core. The browser tests share one server, so they stay on one worker.
 PYTEST := -m pytest --numprocesses=auto --dist=loadgroup
 
@@ -23,7 +26,7 @@ help: ## list the targets
 setup: .venv/installed ## make .venv and install plugbook with everything its development needs
 
 lab: setup ## open JupyterLab on the quick start
-	$(BIN)/jupyter lab notebooks/00-quickstart.ipynb
+	PATH="$(CURDIR)/$(BIN):$$PATH" jupyter lab $(LAB_FLAGS) notebooks/00-quickstart.ipynb
 
 test: test-others test-here ## run every test, on every supported Python that is found here
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from ..errors import LifecycleError
+from plugbook.errors import LifecycleError
 
 
 class State(StrEnum):
@@ -132,9 +132,12 @@ def next_state(plugin: str, state: State, request: Request) -> State:
         return TRANSITIONS[state][request]
     except KeyError:
         choices = allowed(state)
-        raise LifecycleError(
+        msg = (
             f"cannot {_verb(request)} {plugin!r}: it is {state}. "
-            f"Allowed now: {', '.join(choices)}. Nothing was changed.",
+            f"Allowed now: {', '.join(choices)}. Nothing was changed."
+        )
+        raise LifecycleError(
+            msg,
             plugin=plugin,
             state=state.value,
             request=request.value,

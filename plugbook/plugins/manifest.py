@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from ..errors import ManifestError, suggestion
+from plugbook.errors import ManifestError, suggestion
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*")
 _RELATION = re.compile(r"([a-z0-9._-]+)(.*)", re.DOTALL)
@@ -59,19 +59,19 @@ def _checked_name(name: str) -> str:
         return name
     better = kebab(name[:_LONGEST_NAME])
     remedy = f" Write {better!r}." if _NAME.fullmatch(better) else ""
-    raise ValueError(
+    msg = (
         f"{_short(name)} is not a name: use lower-case letters and digits, in words joined by single "
         f"'-', '_' or '.', starting with a letter.{remedy}"
     )
+    raise ValueError(msg)
 
 
 def _checked_version(version: str) -> str:
     try:
         return str(Version(version))
     except InvalidVersion:
-        raise ValueError(
-            f"{_short(version)} is not a version (PEP 440). Write it like '1.0.0' or '2.1b1'."
-        ) from None
+        msg = f"{_short(version)} is not a version (PEP 440). Write it like '1.0.0' or '2.1b1'."
+        raise ValueError(msg) from None
 
 
 @lru_cache(maxsize=65_536)
@@ -81,14 +81,14 @@ def _checked_relation(text: str) -> str:
         parsed = Requirement(text)
     except InvalidRequirement as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"{_short(text)} cannot be read ({reason}). Write a name and a range, such as 'ledger>=1,<3'."
-        ) from None
+        msg = f"{_short(text)} cannot be read ({reason}). Write a name and a range, such as 'ledger>=1,<3'."
+        raise ValueError(msg) from None
     if parsed.extras or parsed.url or parsed.marker:
-        raise ValueError(
+        msg = (
             f"{_short(text)} has an extra, a URL or a marker, which are for packages. "
             f"Name the plugin alone, with its range: '{parsed.name}{parsed.specifier}'."
         )
+        raise ValueError(msg)
     return f"{_checked_name(parsed.name)}{parsed.specifier}"
 
 
@@ -96,10 +96,11 @@ def _checked_relation(text: str) -> str:
 def _checked_capability(text: str) -> str:
     relation = split(_checked_relation(text))
     if relation.versions and not re.fullmatch(r"==[^*,]+", relation.versions):
-        raise ValueError(
+        msg = (
             f"{_short(text)} is a range, but what is provided has one version. "
             f"Write '{relation.name}' or '{relation.name}==1.0'."
         )
+        raise ValueError(msg)
     return relation.name + relation.versions
 
 
@@ -163,10 +164,12 @@ class Manifest(BaseModel):
     def _does_not_mean_itself(self) -> Manifest:
         for field in ("requires", "optional", "conflicts"):
             if any(split(text).name == self.name for text in getattr(self, field)):
-                raise ValueError(f"{field} names the plugin {self.name!r} itself. Take it out.")
+                msg = f"{field} names the plugin {self.name!r} itself. Take it out."
+                raise ValueError(msg)
         own = {split(text).name for text in self.provides} & {split(text).name for text in self.needs}
         if own:
-            raise ValueError(f"it needs {min(own)!r}, which it provides itself. Take one of them out.")
+            msg = f"it needs {min(own)!r}, which it provides itself. Take one of them out."
+            raise ValueError(msg)
         return self
 
     def capabilities(self) -> dict[str, str]:
@@ -197,9 +200,12 @@ def make_manifest(data: dict[str, Any], *, where: str = "") -> Manifest:
     subject = where or (f"plugin {plugin!r}" if plugin else "a manifest")
     for field in data:
         if field not in Manifest.model_fields:
-            raise ManifestError(
+            msg = (
                 f"{subject} has {_short(str(field))}, which no manifest has."
-                f"{suggestion(str(field), Manifest.model_fields)}",
+                f"{suggestion(str(field), Manifest.model_fields)}"
+            )
+            raise ManifestError(
+                msg,
                 plugin=plugin,
                 field=str(field),
             )
@@ -209,7 +215,8 @@ def make_manifest(data: dict[str, Any], *, where: str = "") -> Manifest:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         field = ".".join(str(part) for part in problems[0]["loc"])
         told = "; ".join(_told(problem["loc"], problem["msg"]) for problem in problems)
-        raise ManifestError(f"{subject}: {told}", plugin=plugin, field=field or None) from None
+        msg = f"{subject}: {told}"
+        raise ManifestError(msg, plugin=plugin, field=field or None) from None
 
 
 def _told(location: Iterable[int | str], message: str) -> str:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel
 
-from ..errors import ManifestError, TopicError, suggestion
-from ..events.event import Event
-from ..events.topics import compile_pattern
+from plugbook.errors import ManifestError, TopicError, suggestion
+from plugbook.events.event import Event
+from plugbook.events.topics import compile_pattern
+
 from .manifest import Manifest, kebab, make_manifest
 
 if TYPE_CHECKING:
@@ -78,10 +79,11 @@ def on(
     def mark(method: F) -> F:
         place = _place_of(method)
         if not isinstance(method, FunctionType):
-            raise ManifestError(
+            msg = (
                 f"@on at {place} decorates a {type(method).__name__}. Put it directly on a method, "
                 "closest to its def."
             )
+            raise ManifestError(msg)
         spec = HandlerSpec(method.__name__, target, where, priority, timeout, thread)
         _check_target(spec, place)
         _check_options(spec, place, is_async=inspect.iscoroutinefunction(method))
@@ -90,10 +92,11 @@ def on(
         return method
 
     if isinstance(target, FunctionType):
-        raise ManifestError(
+        msg = (
             f"@on at {_place_of(target)} does not say what to listen to. "
             f"Write @on(OrderPlaced) or @on('order.*') above {target.__name__}."
         )
+        raise ManifestError(msg)
     return mark
 
 
@@ -158,8 +161,9 @@ class Plugin:
 def _manifest_of(cls: type[Plugin], keywords: dict[str, Any], place: str) -> Manifest:
     for keyword in keywords:
         if keyword not in _KEYWORDS:
+            msg = f"{place}: a plugin has no class keyword {keyword!r}.{suggestion(keyword, _KEYWORDS)}"
             raise ManifestError(
-                f"{place}: a plugin has no class keyword {keyword!r}.{suggestion(keyword, _KEYWORDS)}",
+                msg,
                 field=keyword,
             )
     inherited = getattr(super(cls, cls), "manifest", None)
@@ -173,8 +177,9 @@ def _manifest_of(cls: type[Plugin], keywords: dict[str, Any], place: str) -> Man
 def _check_config(cls: type[Plugin], place: str) -> None:
     model: object = cls.Config
     if model is not None and not (isinstance(model, type) and issubclass(model, BaseModel)):
+        msg = f"{place}: Config must be a pydantic model. Write 'class Config(BaseModel):' inside the plugin."
         raise ManifestError(
-            f"{place}: Config must be a pydantic model. Write 'class Config(BaseModel):' inside the plugin.",
+            msg,
             plugin=cls.manifest.name,
             field="Config",
         )
@@ -188,9 +193,12 @@ def _check_init(cls: type[Plugin], place: str) -> None:
             parameter.VAR_POSITIONAL,
             parameter.VAR_KEYWORD,
         ):
-            raise ManifestError(
+            msg = (
                 f"{place}: __init__ needs {parameter.name!r}, but the host makes plugins without arguments. "
-                "Give it a default, or read it from self.ctx.config in start.",
+                "Give it a default, or read it from self.ctx.config in start."
+            )
+            raise ManifestError(
+                msg,
                 plugin=cls.manifest.name,
             )
 
@@ -217,22 +225,29 @@ def _check_method(cls: type[Plugin], name: str, method: Any) -> None:
     place = _place_of(method)
     subject = f"{cls.__name__}.{name} ({place})"
     if not isinstance(method, FunctionType):
-        raise ManifestError(
+        msg = (
             f"{subject} overrides a handler, but is a {type(method).__name__}. Make it a method, "
-            "or set it to None to take the handler away.",
+            "or set it to None to take the handler away."
+        )
+        raise ManifestError(
+            msg,
             plugin=cls.manifest.name,
         )
     if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+        msg = f"{subject} yields, so calling it would run nothing. Return a value, or publish events instead."
         raise ManifestError(
-            f"{subject} yields, so calling it would run nothing. Return a value, or publish events instead.",
+            msg,
             plugin=cls.manifest.name,
         )
     try:
         inspect.signature(method).bind(None, None)
     except TypeError:
-        raise ManifestError(
+        msg = (
             f"{subject} takes {inspect.signature(method)}, but a handler is called with one event. "
-            f"Write def {name}(self, event).",
+            f"Write def {name}(self, event)."
+        )
+        raise ManifestError(
+            msg,
             plugin=cls.manifest.name,
         ) from None
 
@@ -242,13 +257,15 @@ def _check_target(spec: HandlerSpec, place: str) -> None:
         try:
             compile_pattern(spec.target)
         except TopicError as error:
-            raise ManifestError(f"@on for {spec.method} ({place}): {error}") from error
+            msg = f"@on for {spec.method} ({place}): {error}"
+            raise ManifestError(msg) from error
     elif not _is_event_class(spec.target):
         kind = getattr(spec.target, "__name__", None) or repr(spec.target)
-        raise ManifestError(
+        msg = (
             f"@on for {spec.method} ({place}) cannot listen to {kind}, which is no Event class. "
             "Give an Event class or a topic pattern such as 'order.*'."
         )
+        raise ManifestError(msg)
 
 
 def _is_event_class(target: object) -> bool:
@@ -267,7 +284,8 @@ def _check_options(spec: HandlerSpec, place: str, *, is_async: bool) -> None:
     elif spec.thread and is_async:
         problem = "thread=True is for sync handlers; an async one runs on the host's loop, so leave it out"
     if problem:
-        raise ManifestError(f"@on for {spec.method} ({place}): {problem}.")
+        msg = f"@on for {spec.method} ({place}): {problem}."
+        raise ManifestError(msg)
 
 
 def _is_positive(number: object) -> bool:

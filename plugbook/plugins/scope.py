@@ -21,10 +21,12 @@ import threading
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from .._types import Disconnect
-from ..errors import LifecycleError
+from plugbook.errors import LifecycleError
+
+if TYPE_CHECKING:
+    from plugbook._types import Disconnect
 
 Failures = list[BaseException]
 T = TypeVar("T")
@@ -234,9 +236,12 @@ class Scope:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise LifecycleError(
+            msg = (
                 f"the scope of {self.owner or 'nobody'} is closed: what is taken now would never be given "
-                "back. Take resources between start and stop.",
+                "back. Take resources between start and stop."
+            )
+            raise LifecycleError(
+                msg,
                 plugin=self.owner or None,
             )
 

@@ -1,0 +1,152 @@
+"""What the views show, gathered the same way from a live host and from a recording, before any drawing.
+
+A recording is enough for every view: the manifests and states noted when it was opened, then the records.
+Where a host is given, its states of this moment are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plugbook.trace.recording import Recording
+
+EDGE_KINDS = ("requires", "capability", "optional", "conflicts")
+
+
+class PluginView(NamedTuple):
+    """One plugin as a row of a table or a node of a graph.
+
+    Attributes:
+        name: its name.
+        version: its version, or ``""`` where it is not known.
+        state: its lifecycle state, or ``""`` for a plugin of a foreign system, which has none.
+        error: what went wrong with it last, as ``Type: message``, or ``""``.
+        summary: what it is for, in a line, or ``""``.
+    """
+
+    name: str
+    version: str = ""
+    state: str = ""
+    error: str = ""
+    summary: str = ""
+
+
+class Edge(NamedTuple):
+    """That `source` needs `target` (or conflicts with it); `kind` is one of `EDGE_KINDS`."""
+
+    source: str
+    target: str
+    kind: str
+
+
+def is_host(source: object) -> bool:
+    """Whether a view was given a host rather than a recording."""
+    return hasattr(source, "states") and not callable(source.states)
+
+
+def plugins_of(source: Any) -> list[PluginView]:
+    """The plugins of a host or a recording, in the order they were started or first seen."""
+    return _plugins_of_host(source) if is_host(source) else _plugins_of_recording(source)
+
+
+def edges_of(source: Any) -> list[Edge]:
+    """Who needs whom, on a host or by the manifests in a recording."""
+    if is_host(source):
+        return [Edge(str(edge[0]), str(edge[1]), str(edge[2])) for edge in source.graph]
+    return _edges_of_manifests(source.facts("manifest"))
+
+
+def recording_of(source: Any) -> Recording:
+    """The recording behind a host (its live one), or the recording itself."""
+    recording: Recording = source.recording if is_host(source) else source
+    return recording
+
+
+def error_text(error: Any) -> str:
+    """An error in a line, ``Type: message``, whether it is an exception, its description or text."""
+    if error is None or error == "":
+        return ""
+    if isinstance(error, BaseException):
+        return f"{type(error).__name__}: {error}"
+    if isinstance(error, Mapping):
+        return f"{error.get('type', 'Error')}: {error.get('message', '')}"
+    return str(error)
+
+
+def _plugins_of_host(host: Any) -> list[PluginView]:
+    return [
+        PluginView(
+            name=name,
+            version=str(getattr(handle.manifest, "version", "") or ""),
+            state=str(handle.state),
+            error=error_text(handle.error),
+            summary=str(getattr(handle.manifest, "summary", "") or ""),
+        )
+        for name, handle in dict(host.plugins).items()
+    ]
+
+
+def _plugins_of_recording(recording: Recording) -> list[PluginView]:
+    manifests = recording.facts("manifest")
+    states = {name: _fact_text(data, "state") for name, data in recording.facts("state").items()}
+    errors: dict[str, str] = {}
+    frame = recording.states(columns=["seq", "plugin", "after", "error"])
+    for plugin, after, error in zip(frame["plugin"], frame["after"], frame["error"], strict=True):
+        states[str(plugin)] = str(after)
+        errors[str(plugin)] = str(error or "")
+    names = list(dict.fromkeys([*manifests, *states, *_owners(recording)]))
+    return [
+        PluginView(
+            name=name,
+            version=_fact_text(manifests.get(name), "version"),
+            state=states.get(name, ""),
+            error=errors.get(name, "") if states.get(name) in ("failed", "quarantined") else "",
+            summary=_fact_text(manifests.get(name), "summary"),
+        )
+        for name in names
+        if name
+    ]
+
+
+def _owners(recording: Recording) -> list[str]:
+    """Plugins that are known by their calls alone, as those of a foreign system are."""
+    calls: pd.DataFrame = recording.calls(columns=["plugin"])
+    return [str(name) for name in calls["plugin"].unique()]
+
+
+def _fact_text(data: Any, field: str) -> str:
+    value = data.get(field, "") if isinstance(data, Mapping) else (data if field == "state" else "")
+    return str(value or "")
+
+
+def _edges_of_manifests(manifests: Mapping[str, Any]) -> list[Edge]:
+    known = {name: data for name, data in manifests.items() if isinstance(data, Mapping)}
+    providers: dict[str, list[str]] = {}
+    for name, data in known.items():
+        for capability in data.get("provides") or ():
+            providers.setdefault(str(capability), []).append(name)
+    edges = []
+    for name, data in known.items():
+        for kind in ("requires", "optional", "conflicts"):
+            edges += [Edge(name, _bare_name(text), kind) for text in data.get(kind) or ()]
+        for capability in data.get("needs") or ():
+            edges += [
+                Edge(name, other, "capability")
+                for other in providers.get(str(capability), ())
+                if other != name
+            ]
+    return [edge for edge in edges if edge.target in known]
+
+
+def _bare_name(requirement: str) -> str:
+    """The name in a requirement's text; the text itself where it is not a valid one."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return Requirement(requirement).name
+    except InvalidRequirement:
+        return requirement

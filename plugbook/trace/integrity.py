@@ -7,9 +7,9 @@ import sqlite3
 import struct
 from pathlib import Path
 
-from ..errors import RecordingError, RecordingMissingError
-from . import schema
-from .lock import WriterLock
+from plugbook.errors import RecordingError, RecordingMissingError
+from plugbook.trace import schema
+from plugbook.trace.lock import WriterLock
 
 _MAGIC = b"SQLite format 3\0"
 
@@ -41,24 +41,33 @@ def check_header(path: Path) -> None:
             header = file.read(100)
             size = os.fstat(file.fileno()).st_size
     except FileNotFoundError as error:
+        msg = f"There is no recording at {path}. Check the path; recordings end in .plugbook by custom."
         raise RecordingMissingError(
-            f"There is no recording at {path}. Check the path; recordings end in .plugbook by custom.", path=str(path)
+            msg,
+            path=str(path),
         ) from error
     except OSError as error:
-        raise RecordingError(f"Cannot read {path}: {error}.", path=str(path)) from error
+        msg = f"Cannot read {path}: {error}."
+        raise RecordingError(msg, path=str(path)) from error
     if not header.startswith(_MAGIC) or len(header) < 100:
-        raise RecordingError(
+        msg = (
             f"{path} is not a recording: a recording is an SQLite file, and this is none ({size:,} bytes). "
-            "If it was copied, copy it again.",
+            "If it was copied, copy it again."
+        )
+        raise RecordingError(
+            msg,
             path=str(path),
             offset=0,
         )
     page_bytes, pages = _page_size(header), struct.unpack(">I", header[28:32])[0]
     # A log that holds pages may hold those that are missing here; SQLite then counts by the log.
     if size < page_bytes * pages and log_size(path) == 0:
-        raise RecordingError(
+        msg = (
             f"{path} is cut off: its header says {page_bytes * pages:,} bytes, there are {size:,}. "
-            "What came last is not in it. Copy it again from where it was whole.",
+            "What came last is not in it. Copy it again from where it was whole."
+        )
+        raise RecordingError(
+            msg,
             path=str(path),
             offset=size,
         )
@@ -81,17 +90,24 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> int:
     try:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        tables = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        }
     except sqlite3.DatabaseError as error:
         raise broken(path, error) from error
     if application != schema.APPLICATION_ID or not {"rows", "facts", "commits"} <= tables:
+        msg = f"{path} is an SQLite database, but not a recording of plugbook. Open it with sqlite3."
         raise RecordingError(
-            f"{path} is an SQLite database, but not a recording of plugbook. Open it with sqlite3.", path=str(path)
+            msg,
+            path=str(path),
         )
     if version > schema.VERSION:
-        raise RecordingError(
+        msg = (
             f"{path} was written by a newer plugbook: its layout is version {version}, and this plugbook knows "
-            f"{schema.VERSION}. Update plugbook: pip install --upgrade plugbook",
+            f"{schema.VERSION}. Update plugbook: pip install --upgrade plugbook"
+        )
+        raise RecordingError(
+            msg,
             path=str(path),
         )
     return version
@@ -108,8 +124,9 @@ def check_pages(connection: sqlite3.Connection, path: Path) -> None:
     except sqlite3.DatabaseError as error:
         raise broken(path, error) from error
     if found != "ok":
+        msg = f"{path} is damaged: {found}. Copy it again, or save what can be read with: sqlite3 {path.name} .recover"
         raise RecordingError(
-            f"{path} is damaged: {found}. Copy it again, or save what can be read with: sqlite3 {path.name} .recover",
+            msg,
             path=str(path),
         )
 
@@ -134,7 +151,9 @@ def settle(connection: sqlite3.Connection, path: Path) -> str:
         connection.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.OperationalError:  # database is locked: a reader has it open
         left = log_size(path)
-        what = "everything is in the file" if left == 0 else f"{left:,} bytes are still in {log_path(path).name}"
+        what = (
+            "everything is in the file" if left == 0 else f"{left:,} bytes are still in {log_path(path).name}"
+        )
         return (
             f"{path} is still being read: {what}, but {log_path(path).name} stays beside it until its last reader "
             f"closes. Then `plugbook close {path}` leaves one file."
@@ -165,7 +184,9 @@ def fold(path: str | os.PathLike[str]) -> int:
         connection = sqlite3.connect(target, isolation_level=None)
         check_identity(connection, target)
         connection.execute("PRAGMA synchronous=FULL")
-        closed = connection.execute("SELECT data FROM facts WHERE what = 'meta' AND name = 'closed'").fetchone()
+        closed = connection.execute(
+            "SELECT data FROM facts WHERE what = 'meta' AND name = 'closed'"
+        ).fetchone()
         if closed != ("true",):
             connection.execute("INSERT OR REPLACE INTO facts VALUES ('meta', 'closed', 0, 'true')")
             connection.execute("INSERT OR REPLACE INTO facts VALUES ('meta', 'folded', 0, 'true')")
@@ -173,9 +194,12 @@ def fold(path: str | os.PathLike[str]) -> int:
     except RecordingError:
         raise
     except (OSError, sqlite3.Error) as error:
-        raise RecordingError(
+        msg = (
             f"Cannot fold the log into {target}: {error}. Copy {target.name} and {log_path(target).name} together "
-            "into a folder that you may write to, and close that copy.",
+            "into a folder that you may write to, and close that copy."
+        )
+        raise RecordingError(
+            msg,
             path=str(target),
         ) from error
     finally:

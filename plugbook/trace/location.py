@@ -7,8 +7,33 @@ from pathlib import Path
 from typing import Final
 
 _NETWORK_TYPES: Final = frozenset(
-    "9p afpfs afs beegfs ceph cifs davfs fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs fuseblk.cifs glusterfs gpfs "
-    "lustre ncpfs nfs nfs4 orangefs smb smb2 smb3 smbfs vboxsf virtiofs".split()
+    [
+        "9p",
+        "afpfs",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "davfs",
+        "fuse.glusterfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "fuseblk.cifs",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "orangefs",
+        "smb",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "vboxsf",
+        "virtiofs",
+    ]
 )
 
 

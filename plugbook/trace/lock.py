@@ -11,7 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
-from ..errors import RecordingBusyError
+from plugbook.errors import RecordingBusyError
 
 if sys.platform == "win32":
     import msvcrt
@@ -54,9 +54,12 @@ class WriterLock:
                 _try_lock(descriptor)
             except OSError as busy:
                 os.close(descriptor)
-                raise RecordingBusyError(
+                msg = (
                     f"{recording} is being written by {_holder(self.path)}. Close that recording first, "
-                    "or record to another path.",
+                    "or record to another path."
+                )
+                raise RecordingBusyError(
+                    msg,
                     path=str(recording),
                 ) from busy
             # A writer that closes removes the file: then the lock was won on a file that is gone.

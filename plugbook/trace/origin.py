@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from .._types import Json
-from .payload import HIDDEN
+from plugbook._types import Json
+from plugbook.trace.payload import HIDDEN
 
 _LONGEST_SOURCE: Final = 20_000
 

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from operator import sub
 from typing import Any, Final, NamedTuple
 
-from .._types import Json, Kind, Outcome
-from .origin import source_of
-from .payload import PayloadEncoder
-from .record import KINDS, OUTCOMES, CallSite, Dispatch, Note, Plan, describe_error
+from plugbook._types import Json, Kind, Outcome
+from plugbook.trace.origin import source_of
+from plugbook.trace.payload import PayloadEncoder
+from plugbook.trace.record import KINDS, OUTCOMES, CallSite, Dispatch, Note, Plan, describe_error
 
 Row = tuple[Any, ...]
 
@@ -63,7 +63,7 @@ class Batch:
     Attributes:
         rows: new rows, in the order of the columns of the table ``rows``.
         updates: what has changed of rows written before, their seq last.
-        names, plans, places, facts: new entries of those tables.
+        names, plans, places, blocks, facts: new entries of those tables.
         size_bytes: about how much text it holds.
         highest: the highest seq that is taken.
         disordered: whether seq or time fell anywhere, so that the rows need sorting.
@@ -74,6 +74,7 @@ class Batch:
     names: list[Row] = field(default_factory=list)
     plans: list[Row] = field(default_factory=list)
     places: list[Row] = field(default_factory=list)
+    blocks: list[Row] = field(default_factory=list)
     facts: list[Row] = field(default_factory=list)
     size_bytes: int = 0
     highest: int = 0
@@ -184,6 +185,7 @@ class Packer:
                 )
                 size_bytes += len(calls) + len(notes) + len(payload)
                 if item.blocks:
+                    batch.blocks += [(first, seq, number) for number, first in enumerate(item.blocks, 1)]
                     batch.highest = max(batch.highest, *item.blocks)
             if row[0] < last_seq or row[1] < last_time:
                 batch.disordered = True
@@ -256,8 +258,6 @@ class Packer:
         parts = [f'"{index}":{self._note(note)}' for index, note in sorted(notes.items())]
         if dispatch.result is not None:
             parts.append(f'"self":{self._note(dispatch.result)}')
-        if dispatch.blocks:
-            parts.append(f'"blocks":{json.dumps(dispatch.blocks)}')
         errors = sum(note.outcome == "error" for note in notes.values())
         return ("{" + ",".join(parts) + "}" if parts else ""), errors
 
@@ -324,7 +324,9 @@ class Packer:
         self._last_place += 1
         self._places[place] = self._last_place
         count, cell_id = cell or (None, "")
-        batch.places.append((self._last_place, self._process, self._thread_name(thread), task, count, cell_id))
+        batch.places.append(
+            (self._last_place, self._process, self._thread_name(thread), task, count, cell_id)
+        )
         return self._last_place
 
     def _thread_name(self, ident: int) -> str:
@@ -333,7 +335,9 @@ class Packer:
         return self._threads.get(ident, f"thread {ident}")
 
     def _know_plan(self, plan: Plan, seq: int, batch: Batch) -> _KnownPlan:
-        sites = json.dumps([_site_facts(site) for site in plan.sites], ensure_ascii=False, separators=(",", ":"))
+        sites = json.dumps(
+            [_site_facts(site) for site in plan.sites], ensure_ascii=False, separators=(",", ":")
+        )
         key = (plan.layout, sites)
         id_ = self._plan_ids.get(key)
         if id_ is None:
@@ -359,7 +363,9 @@ class Packer:
 
 
 def _site_facts(site: CallSite) -> dict[str, Any]:
-    return {name: value for name, value in asdict(site).items() if value or name in ("name", "plugin", "order")}
+    return {
+        name: value for name, value in asdict(site).items() if value or name in ("name", "plugin", "order")
+    }
 
 
 def _progress(dispatch: Dispatch) -> tuple[int, ...]:

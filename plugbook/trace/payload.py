@@ -18,8 +18,8 @@ from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from .._types import Json, Payloads
-from .record import JsonText, describe_error
+from plugbook._types import Json, Payloads
+from plugbook.trace.record import JsonText, describe_error
 
 HIDDEN: Final = "**********"
 """What stands where a secret stood; the same text that pydantic writes for a ``SecretStr``."""
@@ -207,7 +207,10 @@ _LEAVES: Final[tuple[tuple[Any, Callable[[Any, Bounds], Json]], ...]] = (
     (str, _show_text),
     (int, _show_integer),
     (float, lambda value, _: float(value) if math.isfinite(value) else repr(float(value))),
-    ((bytes, bytearray, memoryview), lambda value, _: {"$type": type(value).__name__, "size_bytes": len(value)}),
+    (
+        (bytes, bytearray, memoryview),
+        lambda value, _: {"$type": type(value).__name__, "size_bytes": len(value)},
+    ),
     (_PLAIN_TEXT, lambda value, _: str(value)),
     (BaseException, lambda value, _: describe_error(value)),
 )
@@ -222,9 +225,7 @@ def _decoded(text: str) -> Any:
 
 def _hide(value: Any, secret: re.Pattern[str]) -> Any:
     if isinstance(value, dict):
-        return {
-            key: HIDDEN if secret.fullmatch(key) else _hide(item, secret) for key, item in value.items()
-        }
+        return {key: HIDDEN if secret.fullmatch(key) else _hide(item, secret) for key, item in value.items()}
     if isinstance(value, list):
         return [_hide(item, secret) for item in value]
     return value

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any, Final, Literal, NamedTuple
 
-from .._types import Json, Kind, Outcome
+from plugbook._types import Json, Kind, Outcome
 
 KINDS: Final[tuple[Kind, ...]] = ("event", "call", "state", "change", "input", "log", "checkpoint", "mark")
 """Every kind of record; its index is what a recording stores."""
@@ -51,7 +51,8 @@ def parse_seq(text: str) -> int:
     """
     block, _, call = text.strip().lstrip("#").partition(".")
     if not block.isdecimal() or (call and not call.isdecimal()) or int(call or 0) >= BLOCK:
-        raise ValueError(f"{text!r} is not a seq; write it as shown in the log, such as 10 or 10.3")
+        msg = f"{text!r} is not a seq; write it as shown in the log, such as 10 or 10.3"
+        raise ValueError(msg)
     return int(block) * BLOCK + int(call or 0)
 
 

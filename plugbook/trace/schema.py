@@ -5,8 +5,8 @@ functions and NumPy both read after one step: ``'[' || calls || ']'`` is a JSON 
 layout ``chain`` they are durations, one a call, in the plan's order; with ``spans`` they are triples of site, start
 after the event's start, and duration. A duration of -1 had not ended when the row was last written. ``notes`` is a
 JSON object, empty text where there is nothing to say: under a call's index, and under ``self`` for the row's own
-record, what is worth saying of it (outcome, reason, result, error); under ``blocks`` the first seqs of the further
-blocks that more than 1,023 calls take.
+record, what is worth saying of it (outcome, reason, result, error). ``blocks`` holds the further blocks of seqs that
+an event of more than 1,023 calls takes: first seq, event, and which block of the event's it is, its own being 0.
 
 There is no secondary index: ``time_ns`` never falls as ``seq`` rises, so a time is found by binary search.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from .record import BLOCK, KINDS, OUTCOMES
+from plugbook.trace.record import BLOCK, KINDS, OUTCOMES
 
 APPLICATION_ID: Final = 0x706C7562
 """What the header of every recording says it is: ``plub`` in ASCII."""
@@ -54,6 +54,7 @@ CREATE TABLE places(
   cell_count INTEGER,
   cell_id TEXT NOT NULL
 );
+CREATE TABLE blocks(first INTEGER PRIMARY KEY, event INTEGER NOT NULL, number INTEGER NOT NULL);
 CREATE TABLE facts(
   what TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -102,7 +103,8 @@ FROM packed k, json_each(k.calls) c WHERE k.layout = 'spans' AND c.key % 3 = 0;
 
 CREATE VIEW calls AS
 SELECT CASE WHEN u.i < {_FIRST} THEN u.seq + 1 + u.i
-    ELSE json_extract(u.notes, '$.blocks[' || (u.i / {_FIRST} - 1) || ']') + 1 + u.i % {_FIRST} END AS seq,
+    ELSE (SELECT b.first FROM blocks b WHERE b.event = u.seq AND b.number = u.i / {_FIRST}) + 1 + u.i % {_FIRST}
+    END AS seq,
   u.time_ns, u.seq AS event, u.topic,
   json_extract(u.sites, '$[' || u.site || '].name') AS name,
   json_extract(u.sites, '$[' || u.site || '].plugin') AS plugin,
@@ -140,6 +142,14 @@ def create(connection: sqlite3.Connection) -> None:
     )
     connection.executemany("INSERT INTO kinds VALUES (?, ?)", enumerate(KINDS))
     connection.executemany("INSERT INTO outcomes VALUES (?, ?)", enumerate(OUTCOMES))
+
+
+def create_trusted_views(connection: sqlite3.Connection) -> None:
+    """Put this plugbook's own views before those of a file that somebody else may have made.
+
+    SQLite then runs no function that the file names, which ``trusted_schema=OFF`` demands.
+    """
+    connection.executescript(VIEWS.replace("CREATE VIEW", "CREATE TEMP VIEW"))
 
 
 def migrate(connection: sqlite3.Connection) -> None:

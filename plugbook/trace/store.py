@@ -11,13 +11,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import RecordingError, RecordingExistsError
-from . import schema
-from .integrity import check_identity, settle
-from .location import is_on_network
-from .lock import WriterLock
-from .packing import Batch, Row
-from .record import BLOCK
+from plugbook.errors import RecordingError, RecordingExistsError
+from plugbook.trace import schema
+from plugbook.trace.integrity import check_identity, settle
+from plugbook.trace.location import is_on_network
+from plugbook.trace.lock import WriterLock
+from plugbook.trace.packing import Batch, Row
+from plugbook.trace.record import BLOCK
 
 _INSERT_ROW: Final = f"INSERT INTO rows VALUES ({','.join('?' * 17)})"
 _UPDATE_ROW: Final = (
@@ -53,7 +53,9 @@ class Store:
         return cls(connection, None, None)
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], *, append: bool = False, local: bool | None = None) -> Store:
+    def create(
+        cls, path: str | os.PathLike[str], *, append: bool = False, local: bool | None = None
+    ) -> Store:
         """A recording at `path`, made anew, or continued with `append`.
 
         Args:
@@ -69,9 +71,12 @@ class Store:
         """
         target = Path(path).absolute()
         if target.exists() and not append:
-            raise RecordingExistsError(
+            msg = (
                 f"There is a file at {target} already, and a recording never overwrites one. Choose another path, "
-                "remove the file, or continue the recording with append=True.",
+                "remove the file, or continue the recording with append=True."
+            )
+            raise RecordingExistsError(
+                msg,
                 path=str(target),
             )
         local = is_on_network(target.parent) if local is None else local
@@ -81,8 +86,9 @@ class Store:
         except (OSError, sqlite3.Error) as error:
             if isinstance(error, RecordingError):
                 raise
+            msg = f"Cannot record to {target}: {error}. Choose a path in an existing folder that you may write to."
             raise RecordingError(
-                f"Cannot record to {target}: {error}. Choose a path in an existing folder that you may write to.",
+                msg,
                 path=str(target),
             ) from error
 
@@ -131,8 +137,10 @@ class Store:
 
     def first_free_block(self) -> int:
         """The first seq that no record has taken yet."""
-        taken = int(self._one("SELECT coalesce(max(last), 0) FROM commits"))
-        return (max(taken, self.last()[0]) // BLOCK + 1) * BLOCK
+        taken = self._one(
+            "SELECT max((SELECT coalesce(max(last), 0) FROM commits), coalesce(max(first), 0)) FROM blocks"
+        )
+        return (max(int(taken), self.last()[0]) // BLOCK + 1) * BLOCK
 
     # -- writing -----------------------------------------------------------------------------------------
 
@@ -163,6 +171,7 @@ class Store:
             write_all("INSERT INTO names VALUES (?, ?)", batch.names)
             write_all("INSERT INTO plans VALUES (?, ?, ?)", batch.plans)
             write_all("INSERT INTO places VALUES (?, ?, ?, ?, ?, ?)", batch.places)
+            write_all("INSERT INTO blocks VALUES (?, ?, ?)", batch.blocks)
             write_all("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)", batch.facts)
             changed = json.dumps([update[-1] for update in batch.updates]) if batch.updates else ""
             first = rows[0][0] if rows else None
@@ -210,12 +219,15 @@ class Store:
     def prune(self, most: int) -> None:
         """Drop the oldest rows beyond `most`; only a store in memory does."""
         self.connection.execute(
-            "DELETE FROM rows WHERE seq < (SELECT seq FROM rows ORDER BY seq DESC LIMIT 1 OFFSET ?)", (most - 1,)
+            "DELETE FROM rows WHERE seq < (SELECT seq FROM rows ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+            (most - 1,),
         )
 
     def put_meta(self, name: str, data: Any) -> None:
         """Write one fact about the recording itself."""
-        self.connection.execute("INSERT OR REPLACE INTO facts VALUES ('meta', ?, 0, ?)", (name, json.dumps(data)))
+        self.connection.execute(
+            "INSERT OR REPLACE INTO facts VALUES ('meta', ?, 0, ?)", (name, json.dumps(data))
+        )
 
     # -- closing -----------------------------------------------------------------------------------------
 
@@ -278,8 +290,9 @@ def _move(working: Path, target: Path) -> None:
         shutil.copyfile(working, part)
         os.replace(part, target)
     except OSError as error:
+        msg = f"The recording could not be moved to {target}: {error}. It is complete at {working}; copy it from there."
         raise RecordingError(
-            f"The recording could not be moved to {target}: {error}. It is complete at {working}; copy it from there.",
+            msg,
             path=str(working),
         ) from error
     shutil.rmtree(working.parent, ignore_errors=True)
@@ -289,7 +302,8 @@ def _escape_surrogates(batch: Batch) -> None:
     for rows in (batch.rows, batch.updates, batch.names, batch.plans, batch.places, batch.facts):
         rows[:] = [
             tuple(
-                value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value for value in row
+                value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+                for value in row
             )
             for row in rows
         ]

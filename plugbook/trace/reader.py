@@ -1,0 +1,295 @@
+"""Reading a recording's database: safe to open, short transactions, names and plans looked up once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from plugbook.trace import schema
+from plugbook.trace.integrity import broken, check_header, check_identity, check_pages, log_size
+from plugbook.trace.lock import is_locked
+from plugbook.trace.record import BLOCK, CallSite, Layout
+from plugbook.trace.store import being_written
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from plugbook.trace.recorder import Recorder
+
+_CHUNK_ROWS: Final = 50_000
+_open_here: dict[Path, int] = {}
+"""How many readers of this process have a file open: its header is not read again meanwhile."""
+
+
+class StoredPlan(NamedTuple):
+    """A plan as a recording holds it."""
+
+    layout: Layout
+    sites: tuple[CallSite, ...]
+
+
+class Place(NamedTuple):
+    """Where something ran; `cell` is the execution count and the id of the notebook cell."""
+
+    process: int
+    thread: str
+    task: str
+    cell: tuple[int, str] | None
+
+
+@dataclass(slots=True)
+class Dictionaries:
+    """What the rows of a recording refer to by number, by that number."""
+
+    names: dict[int, str]
+    plans: dict[int, StoredPlan]
+    places: dict[int, Place]
+    blocks: dict[int, int]
+
+    def event_of(self, seq: int) -> int:
+        """The seq of the row that holds a record: its own, or of a call its event's."""
+        block = seq - seq % BLOCK
+        return self.blocks.get(block, block)
+
+
+class Reader:
+    """Answers queries on one recording, each in a transaction of its own, so that a writer's log never grows.
+
+    Args:
+        connection: to the recording.
+        path: the file, or None in memory.
+        turn: the lock that whoever uses the connection takes.
+        immutable: whether the log beside the file could not be read.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path | None,
+        turn: threading.RLock,
+        *,
+        immutable: bool = False,
+    ) -> None:
+        self.path = path
+        self.immutable = immutable
+        self._connection = connection
+        self._turn = turn
+        self._known = Dictionaries({}, {}, {}, {})
+        self._resolved = path.resolve() if path else None
+        if self._resolved:
+            _open_here[self._resolved] = _open_here.get(self._resolved, 0) + 1
+
+    @classmethod
+    def open(cls, path: Path) -> Reader:
+        """Open a file for reading; nothing that it holds is executed.
+
+        Raises:
+            RecordingMissingError: there is no such file.
+            RecordingError: it is not a whole recording.
+        """
+        resolved = path.resolve()
+        if resolved not in being_written and resolved not in _open_here:
+            check_header(path)
+        connection, immutable = _connect(path)
+        try:
+            if check_identity(connection, path) < schema.VERSION:
+                connection = _migrated_copy(connection)
+            schema.create_trusted_views(connection)
+            connection.execute("PRAGMA query_only=ON")
+            if log_size(path) and not is_locked(path) and path.stat().st_size < _expected_size(connection):
+                check_pages(connection, path)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise broken(path, error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, path, threading.RLock(), immutable=immutable)
+
+    @classmethod
+    def on_memory(cls, recorder: Recorder) -> Reader:
+        """Read a recording that is kept in memory, taking turns with its recorder."""
+        return cls(recorder.store.connection, None, recorder.turn)
+
+    def query(self, text: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query.
+
+        Raises:
+            RecordingError: the file is damaged.
+        """
+        with self._reading() as connection:
+            return connection.execute(text, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Several queries in one transaction, which is faster and sees one state; to be kept short."""
+        with self._reading() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                connection.execute("COMMIT")
+
+    def table(
+        self, text: str, values: Sequence[Any] | dict[str, Any]
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and rows of somebody's own query; SQLite's errors are passed on."""
+        with self._turn:
+            if self.path is None:
+                self._connection.execute("PRAGMA query_only=ON")
+            try:
+                cursor = self._connection.execute(text, values)
+                rows = cursor.fetchall()
+                return [column[0] for column in cursor.description or ()], rows
+            finally:
+                if self.path is None:
+                    self._connection.execute("PRAGMA query_only=OFF")
+
+    def chunks(self, columns: str, where: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows in the order of seq, in chunks, each read in a transaction of its own; the first column is seq."""
+        last = -1
+        while True:
+            rows = self.query(
+                f"SELECT {columns} FROM rows WHERE seq > ? AND ({where}) ORDER BY seq LIMIT {_CHUNK_ROWS}",
+                (last, *values),
+            )
+            if rows:
+                yield rows
+            if len(rows) < _CHUNK_ROWS:
+                return
+            last = rows[-1][0]
+
+    def arrow(self, text: str, values: Sequence[Any]) -> pa.Table | None:
+        """All rows of a query as an Arrow table, or None where that is not possible.
+
+        It needs ADBC, which brings an SQLite of its own. Two of them in one process drop each other's locks on a
+        file, so it is used only on files that were closed.
+        """
+        if self.path is None or self._is_wal() or log_size(self.path) or self._resolved in being_written:
+            return None
+        try:
+            from adbc_driver_sqlite import dbapi
+        except ImportError:
+            return None
+        uri = _uri(self.path, immutable=self.immutable)
+        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
+            cursor.execute(text, values or None)
+            return cursor.fetch_arrow_table()
+
+    def dictionaries(self) -> Dictionaries:
+        """What rows refer to; call it after reading the rows, for they may refer to entries that are new."""
+        known = self._known
+        with self._turn:
+            for id_, text in self.query("SELECT id, text FROM names WHERE id > ?", (len(known.names),)):
+                known.names[id_] = text
+            for id_, layout, sites in self.query("SELECT * FROM plans WHERE id > ?", (len(known.plans),)):
+                known.plans[id_] = StoredPlan(layout, self._sites(sites))
+            for id_, process, thread, task, count, cell in self.query(
+                "SELECT * FROM places WHERE id > ?", (len(known.places),)
+            ):
+                known.places[id_] = Place(process, thread, task, None if count is None else (count, cell))
+            last = max(known.blocks, default=0)
+            known.blocks.update(self.query("SELECT first, event FROM blocks WHERE first > ?", (last,)))
+        return known
+
+    def _sites(self, text: str) -> tuple[CallSite, ...]:
+        try:
+            return tuple(CallSite(**site) for site in json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise broken(self.path, error) from error
+
+    def check(self) -> None:
+        """Read every page of the file.
+
+        Raises:
+            RecordingError: some are damaged.
+        """
+        if self.path is not None:
+            with self._reading() as connection:
+                check_pages(connection, self.path)
+
+    def size_bytes(self) -> int:
+        """How much the recording takes on disk, or in memory."""
+        if self.path is None:
+            pages, size = self.query("PRAGMA page_count")[0][0], self.query("PRAGMA page_size")[0][0]
+            return int(pages * size)
+        return self.path.stat().st_size + log_size(self.path)
+
+    def close(self) -> None:
+        """Close the connection; of a recording in memory it belongs to the recorder."""
+        if self.path is not None and self._resolved is not None:
+            self._connection.close()
+            left = _open_here.get(self._resolved, 1) - 1
+            if left:
+                _open_here[self._resolved] = left
+            else:
+                _open_here.pop(self._resolved, None)
+            self._resolved = None
+
+    def _is_wal(self) -> bool:
+        return bool(self.query("PRAGMA journal_mode")[0][0] == "wal")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._turn:
+            try:
+                yield self._connection
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                raise broken(self.path, error) from error
+
+
+def _uri(path: Path, *, immutable: bool) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
+
+
+def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Open read-only; in a folder that cannot be written to, as a file that nobody changes."""
+    error: sqlite3.Error | None = None
+    for immutable in (False, True):
+        if immutable and os.access(path.absolute().parent, os.W_OK):
+            break
+        connection = sqlite3.connect(
+            _uri(path, immutable=immutable),
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=10,
+        )
+        try:
+            _be_careful(connection)
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            return connection, immutable
+        except sqlite3.Error as failed:
+            connection.close()
+            error = failed
+    assert error is not None
+    raise broken(path, error) from error
+
+
+def _be_careful(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("PRAGMA mmap_size=0")
+    if hasattr(connection, "setconfig"):  # Python 3.12
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+
+
+def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """An older recording brought up to date in memory: reading never changes a file."""
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.backup(copy)
+    connection.close()
+    schema.migrate(copy)
+    return copy
+
+
+def _expected_size(connection: sqlite3.Connection) -> int:
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    return int(pages * connection.execute("PRAGMA page_size").fetchone()[0])

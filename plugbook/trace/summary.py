@@ -1,0 +1,153 @@
+"""A recording at a glance: what is in it, what it is good for, and what recording it has cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from plugbook.trace.record import KINDS, Record, show_seq
+from plugbook.trace.tree import show_duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plugbook.trace.recording import Recording
+
+_MOST_SHOWN: Final = 5
+
+
+@dataclass
+class Summary:
+    """What ``recording.summary()`` says; ``str()`` is for reading.
+
+    Attributes:
+        path: the file, or "in memory".
+        counts: number of records of each kind that occurs.
+        topics: number of events of each topic, most frequent first.
+        start_ns, span_ns: time of the first record since the epoch, and from there to the last.
+        handlers: how long each handler took, slowest in all first; see `handler_times`.
+        errors: the first calls and transitions that failed; `error_count` counts them all.
+        allows: what can be done with the recording -> ``""``, or why not and what to do next time.
+        overhead: the share of the time span that recording took from the program, as far as it was measured.
+        overhead_ns: the same in ns.
+        dropped: how many of the oldest rows were given up.
+        remark: what should be done about the file, or ``""``.
+    """
+
+    path: str
+    counts: dict[str, int]
+    topics: dict[str, int]
+    start_ns: int
+    span_ns: int
+    handlers: pd.DataFrame
+    errors: list[Record]
+    error_count: int
+    allows: dict[str, str]
+    overhead: float
+    overhead_ns: int
+    dropped: int = 0
+    remark: str = ""
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        counts = ", ".join(f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in self.counts.items())
+        lines = [f"{self.path}: {counts or 'nothing recorded'}"]
+        if self.counts:
+            lines.append(f"  span      {show_duration(self.span_ns)}")
+        if self.topics:
+            shown = [f"{topic} {count:,}" for topic, count in list(self.topics.items())[:_MOST_SHOWN]]
+            lines.append(f"  topics    {', '.join(shown)}{_more(len(self.topics))}")
+        for row in self.handlers.head(_MOST_SHOWN).itertuples():
+            lead = "  slowest   " if row.Index == 0 else " " * 12
+            lines.append(
+                f"{lead}{row.name}: {show_duration(row.total_ns)} in {row.calls:,} call{'s' * (row.calls != 1)}, "
+                f"median {show_duration(row.p50_ns)}, longest {show_duration(row.max_ns)}"
+            )
+        for at, record in enumerate(self.errors):
+            lead = "  errors    " if at == 0 else " " * 12
+            lines.append(f"{lead}#{show_seq(record.seq)} {record.name}: {_error_line(record)}")
+        if self.error_count > len(self.errors):
+            lines.append(f"{'':12}and {self.error_count - len(self.errors):,} more: select(outcome='error')")
+        lines += [f"  {what:<10}{reason or 'yes'}" for what, reason in self.allows.items()]
+        lines.append(f"  recording took {show_duration(self.overhead_ns)}, {self.overhead:.1%} of the span")
+        if self.dropped:
+            lines.append(f"  the oldest {self.dropped:,} rows were dropped")
+        return [*lines, f"  {self.remark}"] if self.remark else lines
+
+
+def _more(count: int) -> str:
+    return f" and {count - _MOST_SHOWN} more" if count > _MOST_SHOWN else ""
+
+
+def _error_line(record: Record) -> str:
+    error = record.error
+    return f"{error.get('type')}: {error.get('message')}" if isinstance(error, dict) else record.reason
+
+
+def summarise(recording: Recording) -> Summary:
+    """Sum a recording or a selection of it up."""
+    from plugbook.trace.metrics import handler_times
+
+    handlers = handler_times(recording)
+    topics = recording.events(columns=("topic",))["topic"].value_counts()
+    counts = {kind: _count(recording, kind) for kind in KINDS if kind not in ("event", "call")}
+    counts = {"event": int(topics.sum()), "call": int(handlers["calls"].sum())} | counts
+    failed = recording.select(outcome="error")
+    errors = [record for record, _ in zip(_failures(failed), range(_MOST_SHOWN), strict=False)]
+    info = recording.info
+    overhead_ns = _overhead_ns(recording)
+    first_ns, last_ns = recording.span
+    return Summary(
+        path=info["path"] or "in memory",
+        counts={kind: count for kind, count in counts.items() if count},
+        topics={str(topic): int(count) for topic, count in topics.items()},
+        start_ns=first_ns,
+        span_ns=last_ns - first_ns,
+        handlers=handlers,
+        errors=errors,
+        error_count=int(handlers["errors"].sum())
+        + sum(_count(failed, kind) for kind in KINDS if kind not in ("event", "call")),
+        allows=_allows(recording, info),
+        overhead=overhead_ns / (last_ns - first_ns) if last_ns > first_ns else 0.0,
+        overhead_ns=overhead_ns,
+        dropped=int(recording.facts("meta").get("dropped", 0)),
+        remark=info["remark"],
+        origin=info["origin"],
+    )
+
+
+def _failures(failed: Recording) -> Iterator[Record]:
+    """What failed itself: an event only tells that one of its calls did."""
+    return (record for record in failed.records() if record.kind != "event")
+
+
+def _count(recording: Recording, kind: str) -> int:
+    return recording.count(kind)
+
+
+def _overhead_ns(recording: Recording) -> int:
+    """Time spent on writing, which was measured, and on taking clock readings, of which one was measured."""
+    writing, readings = recording.recorder_work
+    return writing + int(readings * recording.facts("meta").get("reading_ns", 0))
+
+
+def _allows(recording: Recording, info: dict[str, Any]) -> dict[str, str]:
+    kept = info["options"].get("payloads", "full")
+    foreign = (
+        "no: it holds no plugins of a plugbook host; what can be run again is recorded by host.record(path)"
+    )
+    replay = ""
+    if kept != "full":
+        replay = f"no: payloads were recorded as {kept!r}; record with payloads='full'"
+    elif cut := recording.cut_payloads:
+        replay = f"in part: {cut:,} payloads were cut; record with a larger cap_bytes="
+    travel = "" if _count(recording, "checkpoint") else "by replaying from the start: it holds no checkpoints"
+    return {
+        "replay": replay,
+        "travel": replay or travel,
+        "what-if": replay or ("" if recording.facts("manifest") else foreign),
+    }

@@ -1,0 +1,93 @@
+"""What caused what: the causal tree around one record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from plugbook.trace.record import Record, show_seq
+
+
+@dataclass
+class Tree:
+    """A record and what it caused, in the order of seq; ``str()`` draws it.
+
+    Attributes:
+        record: the one at this place.
+        children: what it caused: an event its calls, a call what was published inside it.
+        asked: whether this is the record that was asked about.
+    """
+
+    record: Record
+    children: list[Tree] = field(default_factory=list)
+    asked: bool = False
+
+    def __iter__(self) -> Iterator[Tree]:
+        """This node and all below it, each before its children."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting += reversed(node.children)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        waiting = [("", "", self)]
+        while waiting:
+            lead, below, node = waiting.pop()
+            yield lead + describe(node.record) + (" ◀" if node.asked else "")
+            last = len(node.children) - 1
+            waiting += [
+                (below + ("└─ " if at == last else "├─ "), below + ("   " if at == last else "│  "), child)
+                for at, child in reversed(list(enumerate(node.children)))
+            ]
+
+
+def describe(record: Record) -> str:
+    """A record in one line: seq, kind, name, plugin, duration and how it ended."""
+    parts = [f"#{show_seq(record.seq)}", record.kind, record.name]
+    if record.plugin and record.plugin != record.name.partition(".")[0]:
+        parts.append(f"({record.plugin})")
+    if record.duration_ns is not None:
+        parts.append(show_duration(record.duration_ns))
+    if record.outcome != "ok":
+        parts.append(record.outcome)
+    if isinstance(record.error, dict):
+        parts.append(f"{record.error.get('type')}: {record.error.get('message')}")
+    elif record.reason:
+        parts.append(record.reason)
+    return " ".join(parts)
+
+
+def show_duration(ns: int) -> str:
+    """A duration with three digits or so.
+
+    >>> show_duration(1_234), show_duration(12_345_678), show_duration(75_000_000_000)
+    ('1.23 µs', '12.3 ms', '75 s')
+    """
+    for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns} ns"
+
+
+def grow(records: Iterable[Record], top: int, asked: int) -> Tree | None:
+    """The tree of records in the order of seq, of which the first is at the top.
+
+    Args:
+        records: all of one causal tree.
+        top: the seq of its root.
+        asked: the seq that was asked about.
+    """
+    ordered = sorted(records, key=lambda record: record.seq)
+    nodes = {record.seq: Tree(record, asked=record.seq == asked) for record in ordered}
+    for node in nodes.values():
+        parent = nodes.get(top if node.record.parent is None else node.record.parent)
+        if parent is not None and parent is not node:
+            parent.children.append(node)
+    return nodes.get(top) or next(iter(nodes.values()), None)

@@ -26,6 +26,7 @@ import inspect
 import itertools
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextvars import ContextVar
@@ -38,7 +39,7 @@ from plugbook._clock import tick
 from plugbook.errors import DeadlockError, EventError
 from plugbook.trace.record import BLOCK, JsonText, Note, describe_error
 
-from .event import Event
+from .event import Event, EventSchema
 from .loop import HostLoop
 from .report import BareReport, Report
 from .subscription import (
@@ -80,6 +81,9 @@ class Cause(NamedTuple):
     report: Report | None = None
 
 
+Gate = Callable[[Event, str], Report | None]
+"""Given an event and the plugin that publishes it."""
+
 new_report = object.__new__
 current_cause: ContextVar[Cause | None] = ContextVar("plugbook_cause", default=None)
 
@@ -116,9 +120,10 @@ class Bus:
         self._current: Report | None = None
         self._settled = threading.Condition()
         self._waiters = 0
+        self._described: weakref.WeakSet[type[Event]] = weakref.WeakSet()
         self.recorder = recorder
-        if not timing:
-            self.publish = self._publish_bare  # type: ignore[method-assign]
+        self._timing = timing
+        self.gate = None
 
     # -- recording --------------------------------------------------------------------------------
 
@@ -130,6 +135,8 @@ class Bus:
     @recorder.setter
     def recorder(self, recorder: Recorder | None) -> None:
         self._recorder = recorder
+        self._described.clear()
+        self._plans = {}
         self.next_seq = recorder.next_seq if recorder else itertools.count(BLOCK, BLOCK).__next__
 
     # -- subscriptions ----------------------------------------------------------------------------
@@ -203,8 +210,15 @@ class Bus:
             plan = HandlerPlan(kind, (each for each in self.subscriptions if each.wants(kind)))
             if not plan.subscriptions:
                 plan.near_miss = find_near_miss(kind, self._subscriptions)
+            self._describe(kind)
             plans[kind] = plan
         return plan
+
+    def _describe(self, kind: type[Event]) -> None:
+        """Tell the recorder what events of this type look like, once."""
+        if self._recorder is not None and kind not in self._described:
+            self._described.add(kind)
+            self._recorder.describe("schema", f"{kind.__topic__}@{kind.__version__}", EventSchema(kind))
 
     def _change(self, subscriptions: tuple[Subscription, ...], what: str, changed: Subscription) -> None:
         self._subscriptions = subscriptions
@@ -304,6 +318,9 @@ class Bus:
         Raises:
             EventError: what was given is not an event.
         """
+        held = self._gate(event, plugin) if self._gate is not None else None
+        if held is not None:
+            return held
         plan = self._plans.get(type(event)) or self._plan_for(event)
         is_nested = self._is_inside_call()
         report = self._make_report(event, plan, plugin, get_ident())
@@ -346,6 +363,54 @@ class Bus:
             finally:
                 if is_ours:
                     self._release()
+
+    # -- replay -----------------------------------------------------------------------------------
+
+    @property
+    def gate(self) -> Gate | None:
+        """Asked about each event before it is sent; a report that it returns is the publisher's answer instead.
+
+        Without a gate, `publish` takes no longer for it.
+        """
+        return self._gate
+
+    @gate.setter
+    def gate(self, gate: Gate | None) -> None:
+        self._gate = gate
+        vars(self).pop("publish", None)
+        if gate is not None:
+            self.publish = self._publish_gated  # type: ignore[method-assign]
+        elif not self._timing:
+            self.publish = self._publish_bare  # type: ignore[method-assign]
+
+    def _publish_gated(self, event: Event, *, plugin: str = "") -> Report:
+        held = self._gate(event, plugin) if self._gate is not None else None
+        return Bus.publish(self, event, plugin=plugin) if held is None else held
+
+    def deliver(self, event: Event, *, plugin: str = "", cause: Cause | None = None) -> Report:
+        """Publish past the gate, as caused by `cause`, and return when every handler has ended.
+
+        What a handler raises is in the report alone, whatever its policy.
+
+        Raises:
+            DeadlockError: the caller is a handler, which would have to end first.
+        """
+        if self._is_inside_call() or self.loop.is_current:
+            msg = f"{event.__topic__} cannot be delivered from inside a handler, for it waits until that has ended"
+            raise DeadlockError(msg)
+        plan = self._plans.get(type(event)) or self._plan_for(event)
+        token = current_cause.set(cause)
+        try:
+            report = self._make_report(event, plan, plugin, get_ident())
+        finally:
+            current_cause.reset(token)
+        self._enqueue(report)
+        try:
+            self.drain()
+        except Exception:
+            if not report.done:  # it was another one's
+                raise
+        return report if report.done else report.wait()
 
     def _plan_for(self, event: object) -> HandlerPlan:
         if isinstance(event, Event):

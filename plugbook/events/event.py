@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
+import json
 import re
 import types
 import typing
@@ -12,6 +13,7 @@ import uuid
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from plugbook.errors import EventError, TopicError
 
@@ -61,6 +63,20 @@ class Event(BaseModel):
         """The payload as JSON text, secrets masked, whatever the fields hold."""
         text: bytes = self.__pydantic_serializer__.to_json(self, fallback=_describe)
         return text.decode()
+
+
+class EventSchema:
+    """What events of one type look like, for the recording: their JSON Schema, made when it is written."""
+
+    def __init__(self, kind: type[Event]) -> None:
+        self._kind = kind
+
+    def __plugbook_json__(self) -> str:
+        try:
+            schema = self._kind.model_json_schema(mode="serialization")
+        except PydanticInvalidForJsonSchema as error:
+            schema = {"title": self._kind.__name__, "description": f"no JSON Schema: {error.message}"}
+        return json.dumps(schema, default=_describe)
 
 
 def _topic_of(cls: type[Event], topic: str | None) -> str:

@@ -1,11 +1,83 @@
-"""plugbook: open up a running plugin system in a notebook and see why it does what it does."""
+"""Open up a running plugin system and see why it does what it does.
+
+In a notebook, ``%load_ext plugbook``; in the terminal, ``plugbook --help``; in Python::
+
+    from plugbook import Event, Host, Plugin, attach, on, open_recording
+
+Importing this package costs next to nothing: each name is loaded when it is first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plugbook.adapters import attach as attach
+    from plugbook.errors import PlugbookError as PlugbookError
+    from plugbook.events.event import Event as Event
+    from plugbook.host.current import current as current
+    from plugbook.host.current import use as use
+    from plugbook.host.host import Host as Host
+    from plugbook.notebook import charts as charts
+    from plugbook.plugins.plugin import Plugin as Plugin
+    from plugbook.plugins.plugin import on as on
+    from plugbook.trace.recording import open_recording as open_recording
+
+_FACE = {  # name -> module; a module that has the name itself is given whole
+    "Event": "plugbook.events.event",
+    "Host": "plugbook.host.host",
+    "PlugbookError": "plugbook.errors",
+    "Plugin": "plugbook.plugins.plugin",
+    "attach": "plugbook.adapters",
+    "charts": "plugbook.notebook.charts",
+    "current": "plugbook.host.current",
+    "on": "plugbook.plugins.plugin",
+    "open_recording": "plugbook.trace.recording",
+    "use": "plugbook.host.current",
+}
+
+__all__ = [
+    "Event",
+    "Host",
+    "PlugbookError",
+    "Plugin",
+    "attach",
+    "charts",
+    "current",
+    "on",
+    "open_recording",
+    "use",
+]
 
 
-def __getattr__(name: str) -> str:
-    """Read the version from the installed metadata when somebody asks for it."""
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("plugbook")
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    if name not in _FACE:
+        msg = f"module 'plugbook' has no attribute {name!r}"
+        raise AttributeError(msg)
+    module = importlib.import_module(_FACE[name])
+    value = module if _FACE[name].endswith(f".{name}") and not hasattr(module, name) else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+def load_ipython_extension(ip: Any) -> None:
+    """``%load_ext plugbook``."""
+    from plugbook.notebook.extension import load
+
+    load(ip)
+
+
+def unload_ipython_extension(ip: Any) -> None:
+    """``%unload_ext plugbook``."""
+    from plugbook.notebook.extension import unload
+
+    unload(ip)

@@ -1,0 +1,1 @@
+"""The host: where plugins, events and the recording come together and are brought through their lives."""

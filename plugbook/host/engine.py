@@ -1,0 +1,243 @@
+"""Carries plugins through their lives: one method a transition, each checked by the table first."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from plugbook._clock import Clock, tick
+from plugbook.errors import PluginError
+from plugbook.events.bus import Bus, Cause, current_cause
+from plugbook.plugins.config import validate
+from plugbook.plugins.context import Context
+from plugbook.plugins.lifecycle import Request, State, next_state
+from plugbook.plugins.loader import Loader
+from plugbook.plugins.scope import Scope
+from plugbook.plugins.services import Services
+from plugbook.trace.record import describe_error
+
+if TYPE_CHECKING:
+    from .handle import PluginHandle
+
+_log = logging.getLogger("plugbook.host")
+
+Listener = Callable[[], None]
+
+
+class Engine:
+    """Does to one plugin at a time what a request's plan says.
+
+    Every transition becomes a `state` record, and whatever the plugin publishes or logs meanwhile has
+    that record as its parent. A failure is kept on the handle and returned, not raised; an interrupt is
+    raised after the plugin's cleanup has run.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.services = Services()
+        self.loader = Loader()
+        self.listeners: list[Listener] = []
+        self._clock = Clock()
+
+    # -- transitions ------------------------------------------------------------------------------
+
+    def resolve(self, handle: PluginHandle) -> None:
+        """Note that everything the plugin requires is there."""
+        self._move(handle, Request.RESOLVE)
+
+    def load(self, handle: PluginHandle) -> BaseException | None:
+        """Import the plugin's class, if it does not have it, and validate its configuration."""
+        after = next_state(handle.name, handle.state, Request.LOAD)
+        start = tick()
+        try:
+            if handle.plugin_class is None:
+                handle.plugin_class = self.loader.load(handle.manifest.entry_point)
+            handle.config = validate(handle.plugin_class, handle.options)
+        except Exception as error:
+            self._fail(handle, "load", error, start)
+            return error
+        handle.load_ns = tick() - start
+        handle.generation += 1
+        self._enter(handle, after, start)
+        return None
+
+    def start(self, handle: PluginHandle, reason: str = "") -> BaseException | None:
+        """Make an instance and start it; its handlers are connected when `start` has returned."""
+        with self._transition(handle, Request.START, reason):
+            begun = tick()
+            scope = handle.scope = Scope(handle.name)
+            try:
+                self._run_start(handle, scope)
+            except Exception as error:
+                self._close_scope(handle, error)
+                self._fail(handle, "start", error, begun)
+                return error
+            except BaseException:
+                self._move(handle, Request.STOP, "its start was interrupted")
+                self._close_scope(handle, None)
+                self._move(handle, Request.STOPPED, "its start was interrupted")
+                raise
+            handle.start_ns = tick() - begun
+            self._move(handle, Request.STARTED, reason, begun)
+        return None
+
+    def stop(self, handle: PluginHandle, reason: str = "") -> BaseException | None:
+        """Run every cleanup, last in first out; the plugin is stopped, or failed if one of them was."""
+        with self._transition(handle, Request.STOP, reason):
+            begun = tick()
+            interrupt = None
+            error: BaseException | None = None
+            try:
+                error = self._close_scope(handle, None)
+            except BaseException as arrived:
+                interrupt = arrived
+            if error is not None:
+                self._fail(handle, "stop", error, begun)
+            else:
+                self._move(handle, Request.STOPPED, reason, begun)
+            if interrupt is not None:
+                raise interrupt
+        return error
+
+    def unload(self, handle: PluginHandle, reason: str = "") -> None:
+        """Drop the plugin's code, and the modules that only it brought in."""
+        after = next_state(handle.name, handle.state, Request.UNLOAD)
+        if handle.is_imported and handle.plugin_class is not None:
+            self.loader.unload(handle.manifest.entry_point)
+            handle.plugin_class = None
+        handle.config = None
+        handle.error = None
+        self._enter(handle, after, tick(), reason)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _run_start(self, handle: PluginHandle, scope: Scope) -> None:
+        plugin_class = handle.plugin_class
+        if plugin_class is None:
+            msg = f"{handle.name} has no class: it was not loaded"
+            raise PluginError(msg, plugin=handle.name, phase="start")
+        instance = handle.instance = plugin_class()
+        context = Context(handle.name, handle.config, bus=self.bus, scope=scope, services=self.services)
+        instance.ctx = handle.context = context
+        result = instance.start(context)
+        if inspect.isawaitable(result):
+            self.bus.loop.run(_awaited(result))
+        for spec in type(instance).handlers():
+            method = getattr(instance, spec.method)
+            context.subscribe(
+                spec.target,
+                method,
+                name=f"{type(instance).__name__}.{spec.method}",
+                priority=spec.priority,
+                where=spec.where,
+                timeout=spec.timeout,
+                thread=spec.thread,
+            )
+
+    def _close_scope(self, handle: PluginHandle, error: BaseException | None) -> BaseException | None:
+        """Close the scope and let go of the instance; failures come back, noted on `error` if there is one."""
+        scope, instance = handle.scope, handle.instance
+        handle.scope = handle.context = handle.instance = None
+        if instance is not None:
+            handle.former = [ref for ref in handle.former if ref() is not None]
+            handle.former.append(weakref.ref(instance))
+        if scope is None:
+            return None
+        try:
+            scope.close(run=self.bus.loop.run)
+        except Exception as failures:
+            if error is None:
+                return failures
+            for failure in getattr(failures, "exceptions", (failures,)):
+                error.add_note(f"cleaning up failed too: {type(failure).__name__}: {failure}")
+        return None
+
+    @contextmanager
+    def _transition(self, handle: PluginHandle, request: Request, reason: str) -> Iterator[None]:
+        """Move by `request`; what happens inside is caused by that record."""
+        seq = self._move(handle, request, reason)
+        if not seq:
+            yield
+            return
+        cause = self.bus.cause()
+        token = current_cause.set(Cause(seq, cause.root if cause else seq))
+        try:
+            yield
+        finally:
+            current_cause.reset(token)
+
+    def _fail(self, handle: PluginHandle, phase: str, error: BaseException, begun: int) -> None:
+        handle.error = error
+        handle.phase = phase
+        after = next_state(handle.name, handle.state, Request.FAIL)
+        _log.warning("%s failed in %s: %s: %s", handle.name, phase, type(error).__name__, error)
+        self._enter(handle, after, begun, f"its {phase} failed", error)
+
+    def _move(self, handle: PluginHandle, request: Request, reason: str = "", begun: int = 0) -> int:
+        after = next_state(handle.name, handle.state, request)
+        if after is not State.FAILED:
+            handle.error = None
+        return self._enter(handle, after, begun or tick(), reason)
+
+    def _enter(
+        self,
+        handle: PluginHandle,
+        after: State,
+        begun: int,
+        reason: str = "",
+        error: BaseException | None = None,
+    ) -> int:
+        before, now = handle.state, tick()
+        handle.state, handle.reason = after, reason
+        handle.since_ns = self._clock.wall_ns(now)
+        seq = 0
+        if self.bus.recorder is not None:
+            cause = self.bus.cause()
+            seq = self.bus.recorder.put(
+                "state",
+                f"{before}->{after}",
+                plugin=handle.name,
+                parent=cause.seq if cause else None,
+                root=cause.root if cause else None,
+                duration_ns=now - begun,
+                outcome="error" if error else "ok",
+                reason=reason,
+                error=describe_error(error) if error else None,
+            )
+        self.tell()
+        return seq
+
+    def note(self, what: str, handle: PluginHandle) -> None:
+        """Write a `change` record: a plugin came or went."""
+        recorder = self.bus.recorder
+        if recorder is not None:
+            recorder.put("change", what, plugin=handle.name, payload={"version": handle.manifest.version})
+            self.describe(handle)
+        self.tell()
+
+    def describe(self, handle: PluginHandle) -> None:
+        """Store the facts of a plugin that a colleague needs to read the recording without its code."""
+        recorder = self.bus.recorder
+        if recorder is None:
+            return
+        recorder.describe("manifest", handle.name, handle.manifest.model_dump(mode="json"))
+        recorder.describe("state", handle.name, handle.state.value)
+        if handle.config is not None:
+            recorder.describe("config", handle.name, handle.config.model_dump(mode="json"))
+
+    def tell(self) -> None:
+        """Tell the listeners that something changed; one that raises is dropped."""
+        for listener in tuple(self.listeners):
+            try:
+                listener()
+            except Exception:
+                _log.exception("a listener of host changes raised, and was dropped")
+                self.listeners.remove(listener)
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable

@@ -1,0 +1,78 @@
+"""One plugin on a host, as others may hold it: its state, and what it has at the moment."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from plugbook.plugins.lifecycle import State
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from plugbook.plugins.context import Context
+    from plugbook.plugins.manifest import Manifest
+    from plugbook.plugins.plugin import Plugin
+    from plugbook.plugins.resolution import Problem
+    from plugbook.plugins.scope import Scope
+
+
+@dataclass(eq=False, slots=True)
+class PluginHandle:
+    """A plugin on its host. It stays the same when the plugin restarts; instance and scope do not.
+
+    Only the host changes it.
+
+    Attributes:
+        manifest: what the plugin says about itself.
+        plugin_class: its class, once loaded.
+        options: the configuration as it was given.
+        config: the configuration as it was validated at the last start.
+        state: where it is in its lifecycle.
+        since_ns: since when, ns since the epoch.
+        reason: why it is there, such as ``ledger was stopped``.
+        error: what it failed with, while it is `failed`.
+        phase: what it was doing when it failed.
+        problem: why it cannot start, where the resolver found something.
+        instance: the plugin itself while it is starting, active or stopping.
+        load_ns: how long its last import took.
+        start_ns: how long its last start took.
+        generation: how often its code was loaded.
+    """
+
+    manifest: Manifest
+    plugin_class: type[Plugin] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    config: BaseModel | None = None
+    state: State = State.DISCOVERED
+    since_ns: int = 0
+    reason: str = ""
+    error: BaseException | None = None
+    phase: str = ""
+    problem: Problem | None = None
+    instance: Plugin | None = None
+    context: Context | None = None
+    scope: Scope | None = None
+    load_ns: int | None = None
+    start_ns: int | None = None
+    generation: int = 0
+    former: list[weakref.ref[Plugin]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return self.manifest.name
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its handlers are called."""
+        return self.state is State.ACTIVE
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its class comes from an entry point, so that the host can import and unload it."""
+        return self.manifest.source != "class"
+
+    def __repr__(self) -> str:
+        return f"<{self.manifest}: {self.state}>"

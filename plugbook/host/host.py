@@ -1,0 +1,378 @@
+"""The composition root: a set of plugins, the bus they talk over, and the recording of all they do."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from plugbook._doors import behind
+from plugbook.errors import (
+    HostClosedError,
+    ManifestError,
+)
+from plugbook.events.bus import Bus, current_cause
+from plugbook.plugins.config import check_names
+from plugbook.plugins.leaks import Leak, find_leaks
+from plugbook.plugins.plugin import Plugin
+from plugbook.trace.record import BLOCK
+from plugbook.trace.recorder import Recorder
+from plugbook.trace.store import Store
+
+from .current import use
+from .engine import Engine
+from .registry import Registry
+from .requests import Requests
+from .why import explain
+
+if TYPE_CHECKING:
+    from plugbook._types import Disconnect, Payloads
+    from plugbook.events.event import Event
+    from plugbook.events.report import Report
+    from plugbook.events.subscription import Subscription
+    from plugbook.events.work import Work
+    from plugbook.plugins.lifecycle import State
+    from plugbook.plugins.manifest import Manifest
+    from plugbook.plugins.resolution import Edge
+    from plugbook.trace.recording import LiveRecording, Recording
+
+    from .handle import PluginHandle
+    from .plan import Changes, Plan, Why
+
+T = TypeVar("T")
+Config = Mapping[str, Mapping[str, Any]]
+
+
+class Host:
+    """Plugins under one roof.
+
+    Args:
+        plugins: plugin classes; more can be added at any time.
+        config: options by plugin name, validated by each plugin's ``Config`` when it is loaded.
+        timing: whether every handler call is timed. Without it nothing is recorded either.
+
+    A lifecycle request (`start`, `stop`, `add` ...) that is made inside a handler is queued, and returns
+    a pending `Work` instead of its `Changes`.
+
+    >>> from plugbook import Event, Host, Plugin, on
+    >>> class Ping(Event):
+    ...     n: int
+    >>> class Echo(Plugin):
+    ...     @on(Ping)
+    ...     def answer(self, ping: Ping) -> int:
+    ...         return ping.n
+    >>> with Host([Echo]) as host:
+    ...     print(host.start())
+    ...     host.publish(Ping(n=7)).calls[0].result
+    started echo
+    7
+
+    Raises:
+        ManifestError: two plugins have the same name, or something given is no plugin class.
+        UnknownPluginError: `config` names a plugin that is not there.
+    """
+
+    def __init__(
+        self, plugins: Iterable[type[Plugin]] = (), *, config: Config | None = None, timing: bool = True
+    ) -> None:
+        self._is_closed = False
+        self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing)
+        self._engine = Engine(self.bus)
+        self._registry = Registry(self.bus.rank)
+        self._requests = Requests(self._registry, self._engine)
+        given = dict(config or {})
+        for plugin_class in plugins:
+            manifest = _manifest_of(plugin_class)
+            self._requests.add(manifest, plugin_class, given.get(manifest.name))
+        check_names(given, self.plugins)
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    @property
+    def plugins(self) -> dict[str, PluginHandle]:
+        """Every plugin on the host, by name, in the order they were added."""
+        return dict(self._registry.handles)
+
+    @property
+    def states(self) -> dict[str, State]:
+        """The state of every plugin, by name."""
+        return {name: handle.state for name, handle in self._registry.handles.items()}
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Who listens to what, in the order in which handlers are called."""
+        return self.bus.subscriptions
+
+    @property
+    def graph(self) -> tuple[Edge, ...]:
+        """Who requires, may use, conflicts with or needs whom."""
+        return self._registry.resolve().edges
+
+    @property
+    def layers(self) -> tuple[tuple[str, ...], ...]:
+        """The plugins that can start, by layers: each needs nothing but the layers before it."""
+        return self._registry.resolve().layers
+
+    @property
+    def recording(self) -> LiveRecording | None:
+        """What is being recorded: the file `record` opened, or else the last records, in memory."""
+        recorder = self.bus.recorder
+        return recorder.recording if recorder is not None else None
+
+    def why(self, name: str) -> Why:
+        """Why a plugin is in the state it is in, down to the first cause, and what would mend it.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        return explain(self._registry[name], self._registry.handles, self._registry.resolve())
+
+    def plan(self, action: str, name: str) -> Plan:
+        """What a request would do, step by step; nothing is done.
+
+        Args:
+            action: ``start``, ``stop``, ``restart``, ``reload`` or ``remove``.
+            name: which plugin.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            LifecycleError: there is no such action, or the plugin's state does not allow it.
+        """
+        return self._registry.plan(action, name)
+
+    def leaks(self) -> list[Leak]:
+        """What stopped or removed plugins left behind: threads, tasks, subscriptions, instances."""
+        if self.bus.recorder is not None:
+            self.bus.recorder.flush()  # what is not written yet still holds handlers
+        suspects = [*self._registry.handles.values(), *self._requests.removed]
+        idle = [each for each in suspects if each.instance is None]
+        leaks = [
+            leak for each in idle for leak in find_leaks(each.name, each.plugin_class, each.former, self.bus)
+        ]
+        return list(dict.fromkeys(leaks))
+
+    def on_change(self, listener: Callable[[], None]) -> Disconnect:
+        """Call `listener` after every change of a state or of the set of plugins, on whichever thread."""
+        listeners = self._engine.listeners
+        listeners.append(listener)
+
+        def disconnect() -> None:
+            if listener in listeners:
+                listeners.remove(listener)
+
+        return disconnect
+
+    # -- lifecycle --------------------------------------------------------------------------------
+
+    def start(self, name: str | None = None) -> Changes | Work[Changes]:
+        """Start one plugin and what it requires, or, without a name, every plugin that can start.
+
+        One that fails keeps nobody from starting but its dependents; see `Changes`.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            LifecycleError: the state of the plugin does not allow it.
+            ResolutionError: the plugin named cannot start.
+            PluginError: the plugin named, or something it requires, failed.
+        """
+        use(self)
+        if name is None:
+            return self._request(self._requests.start_all)
+        return self._request(lambda: self._requests.start(name).check())
+
+    def stop(self, name: str | None = None) -> Changes | Work[Changes]:
+        """Stop one plugin, its dependents first, or, without a name, all of them.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            LifecycleError: the plugin is not active.
+        """
+        if name is None:
+            return self._request(self._requests.stop_all)
+        return self._request(lambda: self._requests.carry_out(self.plan("stop", name)))
+
+    def restart(self, name: str) -> Changes | Work[Changes]:
+        """Stop a plugin and its dependents, and start again what was stopped.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            LifecycleError: the plugin is not active.
+            PluginError: something did not start again.
+        """
+        return self._request(lambda: self._requests.carry_out(self.plan("restart", name)).check())
+
+    def reload(self, name: str) -> Changes | Work[Changes]:
+        """As `restart`, importing the plugin's code afresh in between.
+
+        A class that was given to the host directly has no code to import: it gets a new instance.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            PluginError: the new code could not be loaded, or something did not start again.
+        """
+        return self._request(lambda: self._requests.carry_out(self.plan("reload", name)).check())
+
+    def add(
+        self, plugin: type[Plugin], *, config: Mapping[str, Any] | None = None, replace: bool = False
+    ) -> Changes | Work[Changes]:
+        """Add a plugin; if the host was started, start it as well.
+
+        Args:
+            plugin: its class.
+            config: its options.
+            replace: take the place of the plugin of that name, keeping its options unless new ones are
+                given; what was stopped for it starts again. If the new one fails, it stays, failed.
+
+        Raises:
+            ManifestError: it is no plugin class, or there is one of that name.
+        """
+        manifest = _manifest_of(plugin)
+        return self._request(lambda: self._requests.add(manifest, plugin, config, replace=replace))
+
+    def discover(self, group: str = "plugbook.plugins") -> Changes | Work[Changes]:
+        """Add every plugin that an installed distribution offers under an entry point group.
+
+        One that cannot be read is `blocked`, and one that is on the host already is passed over.
+        """
+        return self._request(lambda: self._requests.discover(group))
+
+    def remove(self, name: str) -> Changes | Work[Changes]:
+        """Stop a plugin and its dependents, unload it, and forget it.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        return self._request(lambda: self._requests.remove(name))
+
+    def close(self) -> None:
+        """Stop everything, end the host's loop, and close the recording. Closing again does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._perform(self._requests.stop_all)
+        self.bus.loop.close()
+        recorder = self.bus.recorder
+        if recorder is not None and recorder.store.path is not None:
+            recorder.close()
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- events and records -----------------------------------------------------------------------
+
+    def publish(self, event: Event) -> Report:
+        """Bring an event to its handlers; see `Bus.publish`.
+
+        Raises:
+            EventError: what was given is not an event.
+        """
+        return self.bus.publish(event)
+
+    async def publish_async(self, event: Event) -> Report:
+        """As `publish`, awaiting the handlers instead of blocking the caller's loop."""
+        return await self.bus.publish_async(event)
+
+    def record(
+        self,
+        path: str | PathLike[str],
+        *,
+        append: bool = False,
+        payloads: Payloads = "full",
+        cap_bytes: int = 65_536,
+        redact: Iterable[str] = (),
+        sources: bool = True,
+    ) -> LiveRecording:
+        """Record everything into a file, until the recording or the host is closed.
+
+        Args:
+            path: the file, by custom ``*.plugbook``.
+            append: go on with an existing recording.
+            payloads: ``full``, ``summary``, ``reference`` or ``none``.
+            cap_bytes: the longest payload kept in full.
+            redact: names of fields whose values are hidden, at any depth.
+            sources: whether to keep the source text of handlers.
+
+        Raises:
+            RecordingExistsError: there is a file already, and `append` was not asked for.
+            RecordingBusyError: somebody else writes to it.
+            HostClosedError: the host was closed.
+        """
+
+        self._check_open()
+        store = Store.create(path, append=append)
+        recorder = Recorder(store, payloads=payloads, cap_bytes=cap_bytes, redact=redact, sources=sources)
+        recorder.on_close = lambda: self._switch_recorder(Recorder(Store.memory()))
+        self._switch_recorder(recorder)
+        return recorder.recording
+
+    def replay(self, recording: Recording, *, rate: float | None = 1.0, **options: Any) -> Any:
+        """A player that publishes a recording's events to this host's plugins; see `Player`.
+
+        Args:
+            recording: what to replay; a selection of one will do.
+            rate: multiple of real time; None for as fast as it goes.
+            **options: see `Player`.
+        """
+        return behind("player")(recording, host=self, rate=rate, **options)
+
+    def explore(self) -> Any:
+        """The explorer widget, for a notebook."""
+        return behind("explorer")(self)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _request(self, function: Callable[[], T]) -> T | Work[T]:
+        """Run a request while no handler runs; inside a handler it is pending."""
+        self._check_open()
+        return self._perform(function)
+
+    def _perform(self, function: Callable[[], T]) -> T | Work[T]:
+        cause = self.bus.cause()
+
+        def caused() -> T:
+            token = current_cause.set(cause._replace(report=None) if cause else None)
+            try:
+                return function()
+            finally:
+                current_cause.reset(token)
+
+        work = self.bus.perform(caused)
+        return work.result() if work.done else work
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            msg = "this host was closed; make a new one"
+            raise HostClosedError(msg)
+
+    def _switch_recorder(self, recorder: Recorder) -> None:
+        """Write to another recorder from now on; seqs go on, since what runs has its number already."""
+        first = max(recorder.next_seq(), self.bus.next_seq())
+        recorder.next_seq = itertools.count(first, BLOCK).__next__
+        before = self.bus.recorder
+        if before is not None:
+            recorder.cell = before.cell
+        self.bus.recorder = recorder
+        for handle in self._registry.handles.values():
+            self._engine.describe(handle)
+
+    def __repr__(self) -> str:
+        states = [handle.state.value for handle in self.plugins.values()]
+        counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        lines = [f"Host{' (closed)' * self._is_closed}: {counted or 'no plugins'}"]
+        lines += [
+            f"  {handle.manifest!s:<28} {handle.state:<12} {handle.reason}".rstrip()
+            for handle in self.plugins.values()
+        ]
+        return "\n".join(lines)
+
+
+def _manifest_of(plugin: Any) -> Manifest:
+    if isinstance(plugin, type) and issubclass(plugin, Plugin) and plugin is not Plugin:
+        return plugin.manifest
+    what = f"an instance of {type(plugin).__name__}" if isinstance(plugin, Plugin) else repr(plugin)
+    msg = f"a host takes plugin classes, subclasses of plugbook.Plugin, not {what}"
+    raise ManifestError(msg)

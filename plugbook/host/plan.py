@@ -1,0 +1,138 @@
+"""What a lifecycle request will do, before it does it, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from plugbook.errors import PluginError
+
+if TYPE_CHECKING:
+    from plugbook.plugins.resolution import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One plugin's part of a request.
+
+    Attributes:
+        action: ``start``, ``stop``, ``load`` or ``unload``.
+        plugin: whose.
+        because: why it is part of it.
+    """
+
+    action: str
+    plugin: str
+    because: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.plugin}" + (f" ({self.because})" if self.because else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps of a request, in order. It is only a statement: nothing has been done.
+
+    Attributes:
+        action: what was asked for.
+        plugin: of which plugin.
+        steps: what would be done.
+        problem: why it cannot be done, or None.
+    """
+
+    action: str
+    plugin: str
+    steps: tuple[Step, ...] = ()
+    problem: Problem | None = None
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __str__(self) -> str:
+        head = f"{self.action} {self.plugin}"
+        if self.problem is not None:
+            return f"{head}: not possible: {self.problem.explanation}. {self.problem.remedy}"
+        if not self.steps:
+            return f"{head}: nothing to do"
+        return "\n".join([f"{head}:", *(f"  {n}. {step}" for n, step in enumerate(self.steps, 1))])
+
+    __repr__ = __str__
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a request did.
+
+    Attributes:
+        done: the steps that succeeded, in order.
+        failed: what failed, by plugin.
+        blocked: the plugins that could not be started, and why.
+    """
+
+    done: list[Step] = field(default_factory=list)
+    failed: dict[str, BaseException] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything succeeded."""
+        return not self.failed and not self.blocked
+
+    def check(self) -> Changes:
+        """Raise if anything failed or was blocked; otherwise the changes themselves.
+
+        Raises:
+            PluginError: names every plugin concerned; the first failure is its cause.
+        """
+        if self.is_complete:
+            return self
+        first = next(iter(self.failed), None)
+        msg = "; ".join(self._troubles())
+        raise PluginError(msg, plugin=first, phase="start") from self.failed.get(first or "")
+
+    def _troubles(self) -> list[str]:
+        failed = [f"{name} failed: {type(error).__name__}: {error}" for name, error in self.failed.items()]
+        return failed + [f"{name} was not started: {why}" for name, why in self.blocked.items()]
+
+    def __str__(self) -> str:
+        verbs: dict[str, list[str]] = {}
+        for step in self.done:
+            verbs.setdefault(step.action, []).append(step.plugin)
+        done = [f"{_past(action)} {', '.join(names)}" for action, names in verbs.items()]
+        return "\n".join(done + self._troubles()) or "nothing to do"
+
+    __repr__ = __str__
+
+
+def _past(verb: str) -> str:
+    return {"stop": "stopped"}.get(verb, f"{verb}ed")
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a plugin is in the state it is in, down to the first cause.
+
+    Attributes:
+        plugin: which one.
+        state: the state it is in.
+        chain: sentences, each explained by the next; the last one is the first cause.
+        remedy: the smallest change that would mend it, or ``""`` where nothing needs mending.
+    """
+
+    plugin: str
+    state: str
+    chain: tuple[str, ...]
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.plugin} is {self.state}"]
+        lines += [f"{'  ' * depth}because {cause}" for depth, cause in enumerate(self.chain, 1)]
+        if self.remedy:
+            lines.append(f"To mend it: {self.remedy}")
+        return "\n".join(lines)
+
+    __repr__ = __str__

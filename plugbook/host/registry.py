@@ -1,0 +1,151 @@
+"""Which plugins are on a host, how they depend on each other, and what a request would do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from plugbook.errors import LifecycleError, ManifestError, UnknownPluginError, suggestion
+from plugbook.plugins.lifecycle import Request, State, next_state
+from plugbook.plugins.resolver import Resolution, resolve
+
+from .handle import PluginHandle
+from .plan import Plan, Step
+
+if TYPE_CHECKING:
+    from plugbook.plugins.manifest import Manifest
+    from plugbook.plugins.plugin import Plugin
+
+
+class Registry:
+    """The plugins of one host.
+
+    Args:
+        on_order: called with the position of each plugin in the dependency order when that changes.
+
+    Attributes:
+        handles: by name, in the order they were added.
+    """
+
+    def __init__(self, on_order: Callable[[dict[str, int]], None]) -> None:
+        self.handles: dict[str, PluginHandle] = {}
+        self._on_order = on_order
+        self._resolution = Resolution()
+        self._resolved: tuple[Manifest, ...] = ()
+        self._planners: dict[str, Callable[[PluginHandle], Plan]] = {
+            "start": self.plan_start,
+            "stop": self.plan_stop,
+            "restart": self._plan_restart,
+            "reload": self._plan_reload,
+            "remove": self.plan_remove,
+        }
+
+    def __getitem__(self, name: str) -> PluginHandle:
+        try:
+            return self.handles[name]
+        except KeyError:
+            msg = f"there is no plugin {name!r} on this host.{suggestion(str(name), self.handles)}"
+            raise UnknownPluginError(msg, name=name, known=self.handles) from None
+
+    def add(
+        self, manifest: Manifest, plugin_class: type[Plugin] | None, options: Mapping[str, Any]
+    ) -> PluginHandle:
+        """Put a plugin on the host.
+
+        Raises:
+            ManifestError: there is one of that name.
+        """
+        if manifest.name in self.handles:
+            msg = (
+                f"there is a plugin {manifest.name!r} on this host already. "
+                "Remove it first, or add with replace=True."
+            )
+            raise ManifestError(msg, plugin=manifest.name, field="name")
+        handle = self.handles[manifest.name] = PluginHandle(manifest, plugin_class, dict(options))
+        return handle
+
+    def resolve(self) -> Resolution:
+        """Resolve the plugins that are there now; it is done again only where they changed."""
+        manifests = tuple(handle.manifest for handle in self.handles.values())
+        if manifests != self._resolved:
+            self._resolution = resolve(manifests)
+            self._resolved = manifests
+            self._on_order({name: rank for rank, name in enumerate(self._resolution.order)})
+            for name, handle in self.handles.items():
+                handle.problem = self._resolution.problems.get(name)
+        return self._resolution
+
+    def missing_need(self, name: str) -> PluginHandle | None:
+        """The first plugin that `name` directly needs and that is not active."""
+        wanted = ("requires", "capability")
+        edges = (edge for edge in self.resolve().edges if edge.source == name and edge.kind in wanted)
+        return next(
+            (self.handles[edge.target] for edge in edges if not self.handles[edge.target].is_active), None
+        )
+
+    # -- plans ------------------------------------------------------------------------------------
+
+    def plan(self, action: str, name: str) -> Plan:
+        """What a request would do, step by step.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            LifecycleError: there is no such action, or the plugin's state does not allow it.
+        """
+        handle = self[name]
+        if action not in self._planners:
+            msg = f"there is no action {action!r}.{suggestion(action, self._planners)}"
+            raise LifecycleError(msg, plugin=name, request=action, allowed=self._planners)
+        return self._planners[action](handle)
+
+    def plan_start(self, handle: PluginHandle) -> Plan:
+        """Start what it needs and is not active, first things first, then itself."""
+        resolution = self.resolve()
+        name = handle.name
+        problem = resolution.problems.get(name)
+        if problem is not None:
+            return Plan("start", name, (), problem)
+        idle = [need for need in resolution.requirements_of(name) if not self.handles[need].is_active]
+        steps = [Step("start", need, f"{name} needs it") for need in idle]
+        if not handle.is_active:
+            steps.append(Step("start", name))
+        return Plan("start", name, tuple(steps))
+
+    def plan_stop(self, handle: PluginHandle) -> Plan:
+        """Stop those who need it, last things first, then itself.
+
+        Raises:
+            LifecycleError: it is not active.
+        """
+        next_state(handle.name, handle.state, Request.STOP)
+        dependents = self.in_stop_order(self.resolve().dependents_of(handle.name))
+        steps = [Step("stop", each, f"it needs {handle.name}") for each in dependents]
+        return Plan("stop", handle.name, (*steps, Step("stop", handle.name)))
+
+    def plan_remove(self, handle: PluginHandle) -> Plan:
+        """Stop it, where it is active, and unload it."""
+        stops = self.plan_stop(handle).steps if handle.is_active else ()
+        unload = () if handle.state is State.UNLOADED else (Step("unload", handle.name),)
+        return Plan("remove", handle.name, (*stops, *unload))
+
+    def in_stop_order(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that are active, dependents first."""
+        rank = {name: position for position, name in enumerate(self.resolve().order)}
+        active = [name for name in names if self.handles[name].is_active]
+        return sorted(active, key=lambda name: -rank.get(name, len(rank)))
+
+    def _plan_restart(self, handle: PluginHandle) -> Plan:
+        return self._plan_again("restart", handle, self.plan_stop(handle).steps, ())
+
+    def _plan_reload(self, handle: PluginHandle) -> Plan:
+        stops = self.plan_stop(handle).steps if handle.is_active else ()
+        anew = (Step("unload", handle.name), Step("load", handle.name))
+        return self._plan_again("reload", handle, stops, anew)
+
+    def _plan_again(
+        self, action: str, handle: PluginHandle, stops: tuple[Step, ...], between: tuple[Step, ...]
+    ) -> Plan:
+        starts = tuple(
+            Step("start", step.plugin, step.because and "it was stopped") for step in reversed(stops)
+        )
+        return Plan(action, handle.name, (*stops, *between, *(starts or (Step("start", handle.name),))))

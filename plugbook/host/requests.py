@@ -1,0 +1,172 @@
+"""What people ask of a host, carried out plan by plan: start, stop, add, remove and the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from plugbook.plugins.discovery import discover
+from plugbook.plugins.lifecycle import Request, State, next_state
+
+from .plan import Changes, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from plugbook.plugins.manifest import Manifest
+    from plugbook.plugins.plugin import Plugin
+
+    from .engine import Engine
+    from .handle import PluginHandle
+    from .plan import Plan
+    from .registry import Registry
+
+
+class Requests:
+    """The host's requests. Each runs while no handler does, and says in `Changes` what it did.
+
+    Attributes:
+        removed: plugins that are gone and of whom something may still be alive.
+    """
+
+    def __init__(self, registry: Registry, engine: Engine) -> None:
+        self.removed: list[PluginHandle] = []
+        self._registry = registry
+        self._engine = engine
+        self._is_started = False
+
+    def start_all(self) -> Changes:
+        """Start every plugin that can start, in dependency order."""
+        self._is_started = True
+        resolution = self._registry.resolve()
+        changes = Changes()
+        for name, problem in resolution.problems.items():
+            changes.blocked[name] = problem.explanation
+        for name in resolution.order:
+            if not self._registry[name].is_active:
+                self._start(Step("start", name), changes)
+        return changes
+
+    def start(self, name: str) -> Changes:
+        """Start one plugin and what it needs; it must be possible, and not done already."""
+        self._is_started = True
+        handle = self._registry[name]
+        if handle.is_active:
+            next_state(name, handle.state, Request.START)  # refuses, and says what is allowed
+        plan = self._registry.plan_start(handle)
+        if plan.problem is not None:
+            raise plan.problem.error()
+        return self.carry_out(plan)
+
+    def stop_all(self) -> Changes:
+        """Stop everything, dependents first."""
+        changes = Changes()
+        for name in self._registry.in_stop_order(self._registry.handles):
+            self._stop(Step("stop", name, "everything is stopped"), changes)
+        return changes
+
+    def add(
+        self,
+        manifest: Manifest,
+        plugin_class: type[Plugin] | None,
+        options: Mapping[str, Any] | None,
+        *,
+        replace: bool = False,
+    ) -> Changes:
+        """Put a plugin on the host, in place of the one of its name if that is asked for."""
+        old = self._registry.handles.get(manifest.name)
+        if old is None or not replace:
+            self._register(manifest, plugin_class, options or {})
+            changes = Changes([Step("add", manifest.name)])
+            return self._start_if_running((manifest.name,), changes)
+        stopped = (
+            [step.plugin for step in self._registry.plan_stop(old)] if old.is_active else [manifest.name]
+        )
+        changes = self.remove(manifest.name)
+        handle = self._register(manifest, plugin_class, old.options if options is None else options)
+        handle.generation = old.generation
+        changes.done.append(Step("add", manifest.name))
+        return self._start_if_running(reversed(stopped), changes)
+
+    def discover(self, group: str) -> Changes:
+        """Put every plugin on the host that an installed distribution offers."""
+        changes = Changes()
+        for found in discover(group):
+            if found.manifest is None:
+                changes.blocked[found.name] = str(found.error)
+            elif found.manifest.name not in self._registry.handles:
+                self._register(found.manifest, None, {})
+                changes.done.append(Step("add", found.manifest.name, found.manifest.source))
+        return self._start_if_running([step.plugin for step in changes.done], changes)
+
+    def remove(self, name: str) -> Changes:
+        """Stop a plugin, unload it and forget it."""
+        handle = self._registry[name]
+        changes = self.carry_out(self._registry.plan_remove(handle))
+        del self._registry.handles[name]
+        self.removed = [each for each in (*self.removed, handle) if each.former]
+        self._engine.note("remove", handle)
+        return changes
+
+    def carry_out(self, plan: Plan) -> Changes:
+        """Do what a plan says; what a failed step makes impossible is left out."""
+        changes = Changes()
+        for step in plan:
+            if step.action == "start":
+                self._start(step, changes)
+            elif step.action == "stop":
+                self._stop(step, changes)
+            elif step.action == "unload":
+                self._engine.unload(self._registry[step.plugin], step.because)
+                changes.done.append(step)
+            elif not self._load(step.plugin, changes):
+                break
+        return changes
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def _register(
+        self, manifest: Manifest, plugin_class: type[Plugin] | None, options: Mapping[str, Any]
+    ) -> PluginHandle:
+        handle = self._registry.add(manifest, plugin_class, options)
+        self._engine.note("add", handle)
+        return handle
+
+    def _start_if_running(self, names: Any, changes: Changes) -> Changes:
+        """On a host that was started, start these and what they need."""
+        for name in names if self._is_started else ():
+            problem = self._registry.resolve().problems.get(name)
+            if problem is not None:
+                changes.blocked[name] = problem.explanation
+                continue
+            for step in self._registry.plan_start(self._registry[name]):
+                self._start(step, changes)
+        return changes
+
+    def _start(self, step: Step, changes: Changes) -> None:
+        need = self._registry.missing_need(step.plugin)
+        if need is not None:
+            changes.blocked[step.plugin] = f"it needs {need.name}, which is {need.state}"
+        elif self._load(step.plugin, changes):
+            self._note(step, self._engine.start(self._registry[step.plugin], step.because), changes)
+
+    def _stop(self, step: Step, changes: Changes) -> None:
+        self._note(step, self._engine.stop(self._registry[step.plugin], step.because), changes)
+
+    def _load(self, name: str, changes: Changes) -> bool:
+        """Bring a plugin to where it can start; False where it failed on the way."""
+        handle = self._registry[name]
+        failed_to_load = handle.state is State.FAILED and handle.phase == "load"
+        if handle.state in (State.DISCOVERED, State.UNLOADED) or failed_to_load:
+            self._engine.resolve(handle)
+        if handle.state is State.RESOLVED:
+            error = self._engine.load(handle)
+            if error is not None:
+                changes.failed[name] = error
+                return False
+        return True
+
+    def _note(self, step: Step, error: BaseException | None, changes: Changes) -> None:
+        if error is None:
+            changes.done.append(step)
+        else:
+            changes.failed[step.plugin] = error

@@ -1,0 +1,171 @@
+"""What a stopped plugin left behind: threads, tasks, subscriptions and instances, and who holds them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+import types
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from plugbook.events.bus import Bus
+
+    from .plugin import Plugin
+
+_MOST_VISITED = 5_000
+_HOUSEKEEPING = ("plugbook.", "_pytest.", "gc", "weakref")
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One thing that should be gone.
+
+    Attributes:
+        plugin: whose.
+        kind: ``thread``, ``task``, ``subscription`` or ``instance``.
+        what: its name.
+        held_by: a path from something that never goes away to it, or what it is doing.
+    """
+
+    plugin: str
+    kind: Literal["thread", "task", "subscription", "instance"]
+    what: str
+    held_by: str = ""
+
+    def __str__(self) -> str:
+        held = f", held by {self.held_by}" if self.held_by else ""
+        return f"{self.plugin} left a {self.kind} behind: {self.what}{held}"
+
+
+def find_leaks(
+    plugin: str, plugin_class: type[Plugin] | None, former: Iterable[weakref.ref[Plugin]], bus: Bus
+) -> list[Leak]:
+    """What a plugin that is not running left behind.
+
+    Args:
+        plugin: its name.
+        plugin_class: its class, where it is still known.
+        former: its instances that should be gone.
+        bus: where its subscriptions would be, and the loop on which its tasks would run.
+    """
+    gc.collect()
+    alive = [instance for ref in former if (instance := ref()) is not None]
+    classes = tuple({type(instance) for instance in alive} | ({plugin_class} if plugin_class else set()))
+    leaks = [
+        Leak(plugin, "subscription", f"{each.name} to {each.target_text}")
+        for each in bus.subscriptions
+        if each.plugin == plugin or _belongs(each.handler, classes)
+    ]
+    leaks += [
+        Leak(plugin, "task", task.get_name(), _where(task))
+        for task in bus.loop.tasks()
+        if _belongs(task.get_coro(), classes) or task.get_name().startswith(f"{plugin}.")
+    ]
+    leaks += [
+        Leak(plugin, "thread", thread.name, _running(thread))
+        for thread in threading.enumerate()
+        if _belongs(_target(thread), classes)
+    ]
+    leaks += [Leak(plugin, "instance", type(each).__qualname__, path_to(each, alive)) for each in alive]
+    return leaks
+
+
+def path_to(target: object, ignore: Iterable[object] = ()) -> str:
+    """The shortest path from a module, a running frame or the notebook to an object, as a person reads it.
+
+    Args:
+        target: the object that is still alive.
+        ignore: objects whose references do not count, such as the list in which it was found.
+    """
+    skipped = {id(ignore), id(target)}
+    queue: deque[tuple[object, str]] = deque([(target, "")])
+    while queue and len(skipped) < _MOST_VISITED:
+        held, path = queue.popleft()
+        for holder in gc.get_referrers(held):
+            if id(holder) in skipped or holder is queue or _is_housekeeping(holder):
+                continue
+            skipped.add(id(holder))
+            step, is_root = _step(holder, held)
+            longer = f"{step}{path}"
+            if is_root:
+                return longer
+            queue.append((holder, longer))
+    return "something that the garbage collector cannot see"
+
+
+def _step(holder: object, held: object) -> tuple[str, bool]:
+    """How `holder` holds `held`, and whether the path ends there."""
+    if isinstance(holder, types.FrameType):
+        return f"a variable of the running {holder.f_code.co_qualname}", True
+    if isinstance(holder, dict):
+        key = next((key for key, value in holder.items() if value is held), None)
+        module = _module_of(holder)
+        if module is not None:
+            return f"{module}.{key}", True
+        return f"[{key!r}]" if not isinstance(key, str) else f".{key}", False
+    if isinstance(holder, list | tuple):
+        position = next((n for n, value in enumerate(holder) if value is held), "?")
+        return f"[{position}]", False
+    if isinstance(holder, types.MethodType):
+        return f" bound as {holder.__func__.__qualname__}", False
+    if isinstance(holder, types.CellType):
+        return " in a closure", False
+    if isinstance(holder, types.FunctionType):
+        return f" of function {holder.__qualname__}", False
+    return f" of a {type(holder).__qualname__}", False
+
+
+def _module_of(namespace: dict[Any, Any]) -> str | None:
+    name = namespace.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return name if module is not None and vars(module) is namespace else None
+
+
+def _is_housekeeping(holder: object) -> bool:
+    """Whether it is this search itself, or a frame of plugbook's own that is about to end."""
+    if isinstance(holder, types.FrameType):
+        return str(holder.f_globals.get("__name__", "")).startswith(_HOUSEKEEPING)
+    return isinstance(holder, deque | Iterator)
+
+
+# -- whose code it is -----------------------------------------------------------------------------
+
+
+def _belongs(thing: Any, classes: tuple[type, ...]) -> bool:
+    """Whether a function, method or coroutine is part of one of these classes."""
+    owner = getattr(thing, "__self__", None)
+    if owner is not None and isinstance(owner, classes):
+        return True
+    name = getattr(thing, "__qualname__", "") or ""
+    code = getattr(thing, "__code__", None) or getattr(thing, "cr_code", None)
+    files = {
+        sys.modules[each.__module__].__dict__.get("__file__")
+        for each in classes
+        if each.__module__ in sys.modules
+    }
+    is_here = code is None or code.co_filename in files or None in files
+    return is_here and any(name.startswith(f"{each.__qualname__}.") for each in classes)
+
+
+def _target(thread: threading.Thread) -> Any:
+    if type(thread).run is not threading.Thread.run:
+        return type(thread).run
+    return getattr(thread, "_target", None)
+
+
+def _running(thread: threading.Thread) -> str:
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001
+    return f"its run, now at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    frames = task.get_stack(limit=1)
+    return (
+        f"the loop, waiting at {frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else "the loop"
+    )

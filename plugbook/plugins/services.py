@@ -1,0 +1,87 @@
+"""Services: objects that one plugin provides and others get by their type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from plugbook.errors import ServiceError, suggestion
+
+if TYPE_CHECKING:
+    from plugbook._types import Disconnect
+
+T = TypeVar("T")
+
+
+class Services:
+    """What is provided now, by type: at most one object for each.
+
+    >>> services = Services()
+    >>> withdraw = services.provide("ledger", dict, {"balance": 0})
+    >>> services.get(dict)
+    {'balance': 0}
+    """
+
+    def __init__(self) -> None:
+        self._provided: dict[type, tuple[str, Any]] = {}
+
+    def provide(self, plugin: str, kind: type[T], service: T) -> Disconnect:
+        """Offer `service` under `kind`; returns what takes it back.
+
+        Raises:
+            ServiceError: somebody provides that type already, or the object is not one of that type.
+        """
+        holder = self._provided.get(kind)
+        if holder is not None:
+            msg = (
+                f"{plugin} cannot provide {kind.__qualname__}: {holder[0]} does already. "
+                "Stop that plugin first, or provide a subclass."
+            )
+            raise ServiceError(msg)
+        if not _is_one(service, kind):
+            msg = (
+                f"{plugin} cannot provide {kind.__qualname__}: the object given is a "
+                f"{type(service).__qualname__}. Give ctx.provide the type, then an object of it."
+            )
+            raise ServiceError(msg)
+        entry = (plugin, service)
+        self._provided[kind] = entry
+
+        def withdraw() -> None:
+            if self._provided.get(kind) is entry:
+                del self._provided[kind]
+
+        return withdraw
+
+    def get(self, kind: type[T]) -> T:
+        """The object provided under `kind`, or the only one under a subclass of it.
+
+        Raises:
+            ServiceError: nobody provides it, or several provide subclasses of it.
+        """
+        if kind in self._provided:
+            found: T = self._provided[kind][1]
+            return found
+        under = [entry for provided, entry in self._provided.items() if issubclass(provided, kind)]
+        if len(under) == 1:
+            return under[0][1]  # type: ignore[no-any-return]
+        if under:
+            who = ", ".join(sorted(plugin for plugin, _ in under))
+            msg = f"{kind.__qualname__} is provided more than once, by {who}; ask for the subclass you mean."
+            raise ServiceError(msg)
+        names = [provided.__qualname__ for provided in self._provided]
+        msg = (
+            f"nobody provides {kind.__qualname__}.{suggestion(kind.__qualname__, names)} "
+            "A plugin offers it in start with ctx.provide; name that plugin in requires=."
+        )
+        raise ServiceError(msg)
+
+    def of(self, plugin: str) -> list[str]:
+        """The names of the types that this plugin provides."""
+        return [kind.__qualname__ for kind, (owner, _) in self._provided.items() if owner == plugin]
+
+
+def _is_one(service: object, kind: type) -> bool:
+    try:
+        return isinstance(service, kind)
+    except TypeError:  # a Protocol that cannot be asked at run time
+        return True

@@ -1,5 +1,7 @@
 """Reading a recording: lazy selections, frames, single records, trees and facts; the same while it is being written."""
 
+# ruff: noqa: S608 - queries are put together from the columns and conditions of this package
+
 from __future__ import annotations
 
 import json
@@ -9,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from plugbook._doors import behind
 from plugbook.errors import RecordingError, SelectionError, UnknownNameError
 from plugbook.trace import unpacking
 from plugbook.trace.call_frames import call_frame
@@ -392,6 +395,15 @@ class Recording:
         finally:
             recorder.close()
 
+    # -- what lives in higher rooms ----------------------------------------------------------------------
+
+    def player(self, **options: Any) -> Any:
+        """A player of the chosen events without any plugin code: play, step, seek; see `Player`.
+
+        ``host.replay(recording)`` makes one that publishes them to plugins.
+        """
+        return behind("player")(self, **options)
+
     # -- closing -----------------------------------------------------------------------------------------
 
     def flush(self) -> None:
@@ -416,6 +428,11 @@ class Recording:
     def selected(self) -> bool:
         """Whether this is a selection of a recording rather than all of it."""
         return not self._selection.everything
+
+    @property
+    def selection(self) -> Selection:
+        """What is chosen, for whoever reads rows itself."""
+        return self._selection
 
     @property
     def span(self) -> tuple[int, int]:

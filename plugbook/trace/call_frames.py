@@ -1,5 +1,7 @@
 """The frame of calls: packed durations of many events, unpacked at once in NumPy."""
 
+# ruff: noqa: S608 - queries are put together from the columns and conditions of this package
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -18,7 +20,6 @@ from plugbook.trace.frames import (
     times,
 )
 from plugbook.trace.integrity import broken
-from plugbook.trace.reader import Dictionaries
 from plugbook.trace.record import BLOCK, OUTCOMES
 from plugbook.trace.selection import Criterion, Selection
 from plugbook.trace.unpacking import chosen_seqs, records
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from plugbook.trace.frames import Numbers
+    from plugbook.trace.reader import Dictionaries
 
 CALL_COLUMNS: Final = (
     "seq", "time", "event", "topic", "name", "plugin", "duration_ns", "outcome", "reason", "result", "error", "root",
@@ -111,7 +113,7 @@ def _kept(calls: _Calls, selection: Selection) -> Any:
             fits = np.array([site.plugin in each.plugin_patterns for site in calls.sites], bool)
             mask &= fits[calls.site]
         if each.outcomes is not None:
-            mask &= np.isin(calls.outcome, [OUTCOMES.index(name) for name in each.outcomes])  # type: ignore[arg-type]
+            mask &= np.isin(calls.outcome, [OUTCOMES.index(name) for name in each.outcomes])
         if each.seqs != Criterion.seqs:
             mask &= (calls.seq >= each.seqs[0]) & (calls.seq <= each.seqs[1])
     reader = selection.reader()
@@ -195,7 +197,7 @@ class _Calls:
         starts, ended = self.start, self.duration
         self.start = np.empty(len(self.row), np.int64)
         self.duration = np.empty(len(self.row), np.int64)
-        site = self.index.copy()
+        site: Numbers = self.index.copy()
         self.start[~of_spans], self.duration[~of_spans] = starts, ended
         site[of_spans], self.start[of_spans], self.duration[of_spans] = (
             triples[0::3],

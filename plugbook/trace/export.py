@@ -7,10 +7,12 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from plugbook.errors import RecordingExistsError, SelectionError, missing_extra
-from plugbook.trace.record import Record
+
+if TYPE_CHECKING:
+    from plugbook.trace.record import Record
 
 _NESTED: Final = ("payload", "result", "error")
 _ROWS_AT_ONCE: Final = 20_000

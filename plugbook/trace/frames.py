@@ -1,5 +1,7 @@
 """Frames of records for pandas: numbers stay numbers all the way, and an event's calls are unpacked in NumPy."""
 
+# ruff: noqa: S608 - queries are put together from the columns and conditions of this package
+
 from __future__ import annotations
 
 import json
@@ -8,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.errors import FrameTooLargeError, SelectionError, suggestion
 from plugbook.trace.integrity import broken
-from plugbook.trace.reader import Dictionaries, Reader
 from plugbook.trace.record import OUTCOMES
 from plugbook.trace.selection import RowFilter, Selection
 from plugbook.trace.unpacking import chosen_seqs, records
@@ -16,6 +17,8 @@ from plugbook.trace.unpacking import chosen_seqs, records
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from plugbook.trace.reader import Dictionaries, Reader
 
     Numbers = np.ndarray[Any, np.dtype[Any]]
 
@@ -197,7 +200,7 @@ def _read_arrow(reader: Reader, text: str, rows: RowFilter, names: list[str]) ->
     if "records" in rows.text:  # a view of ours, which the other connection does not have
         return None
     table = reader.arrow(text, rows.values)
-    if table is None:
+    if table is None or table.num_rows == 0:  # which has texts typed as numbers
         return None
     numbers = {name: table.column(name).to_numpy() for name in names if not _is_text(name)}
     texts = {name: table.column(name) for name in names if _is_text(name)}
@@ -241,7 +244,7 @@ def _reversed(table: Table) -> Table:
 
 def to_texts(values: Any) -> list[str]:
     """A column of texts as a list, from whichever reader it came."""
-    return values if isinstance(values, list) else values.to_pylist()  # type: ignore[no-any-return]
+    return values if isinstance(values, list) else values.to_pylist()
 
 
 class _Columns:
@@ -258,7 +261,7 @@ class _Columns:
             "name": lambda: categorical(table.numbers["name"], known.names),
             "level": lambda: categorical(table.numbers["name"], known.names),
             "before": lambda: self._state(0),
-            "after": lambda: self._state(1),
+            "after": lambda: self._state(2),
             "plugin": lambda: categorical(table.numbers["plugin"], known.names),
             "parent": lambda: nullable(table.numbers["parent"]),
             "outcome": lambda: categorical(table.numbers["outcome"], dict(enumerate(OUTCOMES))),
@@ -280,7 +283,7 @@ class _Columns:
         return maker() if maker else self._table.numbers[name]
 
     def _state(self, side: int) -> Any:
-        sides = {id_: (*name.split("->", 1), "")[side] for id_, name in self._known.names.items()}
+        sides = {id_: name.partition("->")[side] for id_, name in self._known.names.items()}
         return categorical(self._table.numbers["name"], sides)
 
     def _place(self, of: Callable[[Any], Any]) -> Any:
@@ -367,7 +370,7 @@ def categorical(ids: Numbers, known: dict[int, Any]) -> Any:
     import numpy as np
     import pandas as pd
 
-    used = np.flatnonzero(np.bincount(ids)) if len(ids) else ()
+    used = np.flatnonzero(np.bincount(ids)) if len(ids) else np.empty(0, np.int64)
     codes = np.zeros(int(used[-1]) + 1 if len(used) else 1, np.int32)
     found: dict[Any, int] = {}
     for id_ in used:

@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from plugbook._types import Json
 from plugbook.trace.payload import HIDDEN
+
+if TYPE_CHECKING:
+    from plugbook._types import Json
 
 _LONGEST_SOURCE: Final = 20_000
 
@@ -73,7 +75,7 @@ def _installed_packages(path: Iterable[str]) -> Iterable[tuple[str, str]]:
     """Name and version by the names of the metadata folders alone: reading them all takes 100 times as long."""
     for folder in path:
         try:
-            names = os.listdir(folder or ".")
+            names = [entry.name for entry in os.scandir(folder or ".")]
         except OSError:
             continue
         for name in names:

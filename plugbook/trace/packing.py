@@ -8,12 +8,14 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from operator import sub
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from plugbook._types import Json, Kind, Outcome
 from plugbook.trace.origin import source_of
-from plugbook.trace.payload import PayloadEncoder
 from plugbook.trace.record import KINDS, OUTCOMES, CallSite, Dispatch, Note, Plan, describe_error
+
+if TYPE_CHECKING:
+    from plugbook._types import Json, Kind, Outcome
+    from plugbook.trace.payload import PayloadEncoder
 
 Row = tuple[Any, ...]
 

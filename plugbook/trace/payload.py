@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from plugbook._types import Json, Payloads
 from plugbook.trace.record import JsonText, describe_error
+
+if TYPE_CHECKING:
+    from plugbook._types import Json, Payloads
 
 HIDDEN: Final = "**********"
 """What stands where a secret stood; the same text that pydantic writes for a ``SecretStr``."""
@@ -58,7 +60,7 @@ class PayloadEncoder:
         self.redact = tuple(redact)
         self._surely_fits = cap_bytes // 4  # characters; each takes four bytes of UTF-8 at most
         self._encode = json.JSONEncoder(
-            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=lambda value: bounded(value)
+            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=bounded
         ).encode
         self._by_type: dict[type, Callable[[Any], str]] = {JsonText: str}
         self._secret: re.Pattern[str] | None = None

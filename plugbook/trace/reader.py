@@ -1,10 +1,13 @@
 """Reading a recording's database: safe to open, short transactions, names and plans looked up once."""
 
+# ruff: noqa: S608 - queries are put together from the columns and conditions of this package
+
 from __future__ import annotations
 
 import json
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -251,33 +254,35 @@ def _uri(path: Path, *, immutable: bool) -> str:
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """Open read-only; in a folder that cannot be written to, as a file that nobody changes."""
-    error: sqlite3.Error | None = None
-    for immutable in (False, True):
-        if immutable and os.access(path.absolute().parent, os.W_OK):
-            break
-        connection = sqlite3.connect(
-            _uri(path, immutable=immutable),
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=10,
-        )
-        try:
-            _be_careful(connection)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            return connection, immutable
-        except sqlite3.Error as failed:
-            connection.close()
-            error = failed
-    assert error is not None
-    raise broken(path, error) from error
+    """Open read-only; in a folder that cannot be written to, if need be, as a file that nobody changes."""
+    try:
+        return _connect_as(path, immutable=False), False
+    except sqlite3.Error as error:
+        if os.access(path.absolute().parent, os.W_OK):
+            raise broken(path, error) from error
+    try:
+        return _connect_as(path, immutable=True), True
+    except sqlite3.Error as error:
+        raise broken(path, error) from error
+
+
+def _connect_as(path: Path, *, immutable: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        _uri(path, immutable=immutable), uri=True, isolation_level=None, check_same_thread=False, timeout=10
+    )
+    try:
+        _be_careful(connection)
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _be_careful(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("PRAGMA mmap_size=0")
-    if hasattr(connection, "setconfig"):  # Python 3.12
+    if sys.version_info >= (3, 12):
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType, TracebackType
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from plugbook._types import Json, Kind, Outcome
+if TYPE_CHECKING:
+    from plugbook._types import Json, Kind, Outcome
 
 KINDS: Final[tuple[Kind, ...]] = ("event", "call", "state", "change", "input", "log", "checkpoint", "mark")
 """Every kind of record; its index is what a recording stores."""
@@ -99,14 +100,15 @@ class Note(NamedTuple):
         outcome: how it ended.
         reason: why, where the outcome alone does not say it.
         result: what it returned: JSON text, or any object, which is serialised with the batch.
-        error: see `describe_error`.
+        error: an exception, or what `describe_error` says of one. Keeping it keeps its frames and their
+            locals alive until the batch is written, so say it with `describe_error` where that matters.
         has_result: False where no result was asked for; None is a result too.
     """
 
     outcome: Outcome = "ok"
     reason: str | None = None
     result: Any = None
-    error: Json = None
+    error: Json | BaseException = None
     has_result: bool = False
 
 

@@ -13,21 +13,20 @@ import os
 import sqlite3
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from plugbook._clock import Clock, tick
-from plugbook._types import Json, Kind, Outcome, Payloads
 from plugbook.errors import RecordingError
 from plugbook.trace.origin import origin
 from plugbook.trace.packing import Batch, Fact, Packer
 from plugbook.trace.payload import PayloadEncoder
 from plugbook.trace.record import BLOCK
-from plugbook.trace.store import Store
 
 if TYPE_CHECKING:
+    from plugbook._types import Json, Kind, Outcome, Payloads
     from plugbook.trace.recording import LiveRecording
+    from plugbook.trace.store import Store
 
 _log = logging.getLogger("plugbook.trace")
 
@@ -70,6 +69,10 @@ class Recorder:
         dropped: how many of the oldest rows were given up: a recording in memory, or a file that could not be written.
     """
 
+    cell: ClassVar[tuple[int, str] | None] = (
+        None  # of the class: one cell runs, whichever recorder hears of it
+    )
+
     def __init__(
         self,
         store: Store,
@@ -85,7 +88,6 @@ class Recorder:
         self.rows: list[Any] = []
         self.deadline = _NEVER if store.path is None else tick() + _WRITE_AFTER_NS
         self.limit = MOST_ROWS
-        self.cell: tuple[int, str] | None = None
         self.dropped = 0
         self.closed = False
         self.on_close: Callable[[], object] | None = None
@@ -107,14 +109,12 @@ class Recorder:
         self._spent_ns = 0
         self._recording: LiveRecording | None = None
         self._stop = threading.Event()
-        self.describe("origin", "", origin(self._packer.payloads.redact))
+        self._origin_is_known = False
         self.describe("options", "", {"payloads": payloads, "cap_bytes": cap_bytes, "sources": sources})
         store.put_meta("reading_ns", _reading_ns())
-        _living.add(self)
         if store.path is not None:
-            threading.Thread(
-                target=_keep_time, args=(weakref.ref(self), self._stop), name="plugbook-recorder", daemon=True
-            ).start()
+            _living.add(self)
+            threading.Thread(target=self._keep_time, name="plugbook-recorder", daemon=True).start()
 
     @property
     def recording(self) -> LiveRecording:
@@ -151,7 +151,9 @@ class Recorder:
             parent: seq of what caused it.
             root: seq at the top of its causal tree; where left out, the parent.
             tick: when; now where left out.
-            duration_ns, outcome, reason: how long it took and how it ended.
+            duration_ns: how long it took.
+            outcome: how it ended.
+            reason: why, where the outcome alone does not say it.
             payload: what went in; JSON or any object.
             result: what came out.
             error: an exception, or what `describe_error` says of one.
@@ -290,6 +292,9 @@ class Recorder:
         items = rows[:]
         del rows[: len(items)]  # what was appended meanwhile stays
         batch = self._batch
+        if not self._origin_is_known:  # found out when something is written, for it takes a few milliseconds
+            self._origin_is_known = True
+            self._packer.pack([(self.next_seq(), "origin", "", origin(self._packer.payloads.redact))], batch)
         size_before = batch.size_bytes
         self._packer.pack(items, batch)
         if items:
@@ -339,13 +344,13 @@ class Recorder:
 
     # -- the other ways a process goes on or ends --------------------------------------------------------
 
-    def keep_time(self) -> None:
-        """What the timer does: write what nobody else has written, and put the deadline off when idle."""
-        if not self.rows and self._failure is None and not self._packer.has_open:
-            self.deadline = tick() + _WRITE_AFTER_NS
-            return
-        if tick() > self.deadline:
-            self.write()
+    def _keep_time(self) -> None:
+        """The timer: write what nobody else has written, and put the deadline off while there is nothing."""
+        while not self._stop.wait(_TIMER_S):
+            if not (self.rows or self._failure or self._packer.has_open):
+                self.deadline = tick() + _WRITE_AFTER_NS
+            elif tick() > self.deadline:
+                self.write()
 
     def become_inert(self) -> None:
         """In a forked child: stop recording, and leave the parent's file alone."""
@@ -380,16 +385,8 @@ def _task_name() -> str:
     return "" if task is None else task.get_name()
 
 
-_living: weakref.WeakSet[Recorder] = weakref.WeakSet()
-
-
-def _keep_time(recorder: weakref.ref[Recorder], stop: threading.Event) -> None:
-    while not stop.wait(_TIMER_S):
-        living = recorder()
-        if living is None:
-            return
-        living.keep_time()
-        del living
+_living: set[Recorder] = set()
+"""The recorders of this process that write to a file; kept until they are closed, so that nothing is lost."""
 
 
 def _close_all() -> None:

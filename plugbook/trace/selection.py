@@ -179,7 +179,7 @@ def _moments(choice: TimeChoice) -> tuple[Moment, Moment]:
         return None, None
     if isinstance(choice, slice):
         return choice.start, choice.stop
-    if isinstance(choice, tuple) and len(choice) == 2:
+    if isinstance(choice, tuple) and len(choice) == 2:  # type: ignore[redundant-expr]  # callers are people
         return choice
     msg = (
         "time= takes two moments, (first, last), either may be None: a datetime, ISO text, ns since the epoch as int, "
@@ -278,7 +278,7 @@ class Selection:
             parts.append(self._within)
         if kind is not None:
             parts.append("kind = ?")
-            values.append(KINDS.index("event" if kind == "call" else kind))  # type: ignore[arg-type]
+            values.append(KINDS.index("event" if kind == "call" else kind))
         for each in self.criteria:
             for text, more in self._parts(each, kind, reader):
                 parts.append(text)
@@ -290,7 +290,7 @@ class Selection:
         if each.kinds is not None:
             kinds = set(each.kinds) if kind is None else set(each.kinds) & {kind}
             rows = {"event" if name == "call" else name for name in kinds}
-            yield _is_one_of("kind", [KINDS.index(name) for name in rows])  # type: ignore[arg-type]
+            yield _is_one_of("kind", [KINDS.index(name) for name in rows])
         if each.topic_patterns is not None:
             yield "kind = 0", []
             yield _is_one_of("name", _matching(each.topic_patterns, reader))
@@ -317,7 +317,7 @@ def _has_plugins(patterns: Patterns, exact: bool, reader: Reader) -> tuple[str, 
 
 def _has_outcomes(outcomes: tuple[str, ...], exact: bool) -> tuple[str, list[Any]]:
     """Where calls count, too: a call is ok, or open in an open event, unless the notes say otherwise."""
-    own, _ = _is_one_of("outcome", [OUTCOMES.index(name) for name in outcomes])  # type: ignore[arg-type]
+    own, _ = _is_one_of("outcome", [OUTCOMES.index(name) for name in outcomes])
     if exact:
         return own, []
     of_calls = "errors > 0" if set(outcomes) == {"error"} else "notes != ''"

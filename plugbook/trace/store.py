@@ -1,5 +1,7 @@
 """The file that a recording is written to: made, continued, committed to batch by batch, and closed as one file."""
 
+# ruff: noqa: S608 - queries are put together from the columns and conditions of this package
+
 from __future__ import annotations
 
 import json
@@ -7,17 +9,20 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import weakref
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.errors import RecordingError, RecordingExistsError
 from plugbook.trace import schema
 from plugbook.trace.integrity import check_identity, settle
 from plugbook.trace.location import is_on_network
 from plugbook.trace.lock import WriterLock
-from plugbook.trace.packing import Batch, Row
 from plugbook.trace.record import BLOCK
+
+if TYPE_CHECKING:
+    from plugbook.trace.packing import Batch, Row
 
 _INSERT_ROW: Final = f"INSERT INTO rows VALUES ({','.join('?' * 17)})"
 _UPDATE_ROW: Final = (
@@ -50,7 +55,9 @@ class Store:
         """A store without a file, for a host that nobody told to record."""
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         schema.create(connection)
-        return cls(connection, None, None)
+        store = cls(connection, None, None)
+        weakref.finalize(store, connection.close)
+        return store
 
     @classmethod
     def create(
@@ -246,6 +253,12 @@ class Store:
         try:
             self.put_meta("closed", True)
             remark = settle(self.connection, self.working_path)
+        except sqlite3.Error as error:
+            msg = (
+                f"Everything was written to {self.working_path}, but it could not be made one file: {error}. "
+                f"When that is mended, `plugbook close {self.working_path}` does it."
+            )
+            raise RecordingError(msg, path=str(self.working_path)) from error
         finally:
             self.connection.close()
             being_written.pop(self.working_path.resolve(), None)
@@ -288,7 +301,7 @@ def _move(working: Path, target: Path) -> None:
     part = target.with_name(target.name + ".part")
     try:
         shutil.copyfile(working, part)
-        os.replace(part, target)
+        part.replace(target)
     except OSError as error:
         msg = f"The recording could not be moved to {target}: {error}. It is complete at {working}; copy it from there."
         raise RecordingError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,12 +61,9 @@ class Summary:
         if self.topics:
             shown = [f"{topic} {count:,}" for topic, count in list(self.topics.items())[:_MOST_SHOWN]]
             lines.append(f"  topics    {', '.join(shown)}{_more(len(self.topics))}")
-        for row in self.handlers.head(_MOST_SHOWN).itertuples():
-            lead = "  slowest   " if row.Index == 0 else " " * 12
-            lines.append(
-                f"{lead}{row.name}: {show_duration(row.total_ns)} in {row.calls:,} call{'s' * (row.calls != 1)}, "
-                f"median {show_duration(row.p50_ns)}, longest {show_duration(row.max_ns)}"
-            )
+        for at, row in enumerate(self.handlers.head(_MOST_SHOWN).to_dict("records")):
+            lead = "  slowest   " if at == 0 else " " * 12
+            lines.append(lead + _handler_line(row))
         for at, record in enumerate(self.errors):
             lead = "  errors    " if at == 0 else " " * 12
             lines.append(f"{lead}#{show_seq(record.seq)} {record.name}: {_error_line(record)}")
@@ -77,6 +74,12 @@ class Summary:
         if self.dropped:
             lines.append(f"  the oldest {self.dropped:,} rows were dropped")
         return [*lines, f"  {self.remark}"] if self.remark else lines
+
+
+def _handler_line(row: dict[Hashable, Any]) -> str:
+    total, median, longest = (show_duration(row[column]) for column in ("total_ns", "p50_ns", "max_ns"))
+    calls = f"{row['calls']:,} call{'s' * (row['calls'] != 1)}"
+    return f"{row['name']}: {total} in {calls}, median {median}, longest {longest}"
 
 
 def _more(count: int) -> str:
@@ -94,7 +97,9 @@ def summarise(recording: Recording) -> Summary:
 
     handlers = handler_times(recording)
     topics = recording.events(columns=("topic",))["topic"].value_counts()
-    counts = {kind: _count(recording, kind) for kind in KINDS if kind not in ("event", "call")}
+    counts: dict[str, int] = {
+        kind: _count(recording, kind) for kind in KINDS if kind not in ("event", "call")
+    }
     counts = {"event": int(topics.sum()), "call": int(handlers["calls"].sum())} | counts
     failed = recording.select(outcome="error")
     errors = [record for record, _ in zip(_failures(failed), range(_MOST_SHOWN), strict=False)]

@@ -1,17 +1,21 @@
 """Unpacking rows into records, one at a time: the exact reading that every faster one is tested against."""
 
+# ruff: noqa: S608 - queries are put together from the columns and conditions of this package
+
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.errors import SelectionError
 from plugbook.trace.integrity import broken
 from plugbook.trace.reader import Dictionaries, Place, Reader
 from plugbook.trace.record import BLOCK, KINDS, OUTCOMES, Record
-from plugbook.trace.selection import Selection
+
+if TYPE_CHECKING:
+    from plugbook.trace.selection import Selection
 
 COLUMNS: Final = "seq, time_ns, kind, name, plugin, parent, root, duration_ns, outcome, place, plan, queued_ns, calls, notes, payload"
 _NOWHERE: Final = Place(0, "", "", None)

@@ -166,7 +166,10 @@ def _read(metadata: Path, group: str, stamps: dict[Path, _Stamp]) -> Iterator[Fo
             stamps[metadata / file] = _stamp(metadata / file)
         distribution = PathDistribution(metadata)
         about = distribution.metadata
-        title, version, summary = (about.get(header, "") for header in ("Name", "Version", "Summary"))
+        title, version, summary = [
+            about[header] if header in about else ""  # noqa: SIM401 (it has no get)
+            for header in ("Name", "Version", "Summary")
+        ]
         points = list(distribution.entry_points.select(group=group))
     except Exception as error:  # whatever is broken there, importlib.metadata raises what it meets
         msg = (

@@ -278,7 +278,7 @@ class Scope:
 class _Cleanup:
     """One cleanup on its way: held, started, perhaps awaited, settled."""
 
-    __slots__ = ("_awaited", "_interrupts", "_task", "_undo", "held", "settled", "started")
+    __slots__ = ("_awaited", "_interrupts", "_is_begun", "_task", "_undo", "held", "settled", "started")
 
     def __init__(self, held: Held, undo: Callable[[], Any]) -> None:
         self.held = held
@@ -287,6 +287,7 @@ class _Cleanup:
         self._undo = undo
         self._awaited: Awaitable[Any] | None = None
         self._task: asyncio.Future[BaseException | None] | None = None
+        self._is_begun = False
         self._interrupts = 0
 
     def call(self, failures: Failures) -> None:
@@ -319,7 +320,8 @@ class _Cleanup:
         try:
             run(waiting)
         except Exception as error:  # the loop is closed, or refuses: nobody will await it
-            waiting.close()
+            if inspect.getcoroutinestate(waiting) == inspect.CORO_CREATED:
+                waiting.close()
             self._forgo(failures, error)
         except BaseException as interrupt:  # raised again at the end
             self.interrupt(interrupt, failures)
@@ -327,16 +329,26 @@ class _Cleanup:
     async def settle(self, failures: Failures) -> None:
         """Wait for it on the running loop; a cancellation ends the waiting, not the cleanup."""
         if self._task is None and self._awaited is not None:
-            self._task = asyncio.ensure_future(_outcome(self._awaited))
+            self._task = asyncio.ensure_future(self._outcome(self._awaited))
         if self._task is not None:
             if self._interrupts > 1:
                 self._task.cancel()
             self._settle(failures, await asyncio.shield(self._task))
 
+    async def _outcome(self, awaited: Awaitable[Any]) -> BaseException | None:
+        """What went wrong, as a value: an interrupt raised inside a task would end the whole loop."""
+        self._is_begun = True
+        try:
+            await awaited
+        except BaseException as error:
+            return error
+        return None
+
     def interrupt(self, interrupt: BaseException, failures: Failures) -> None:
         """Note that somebody is tired of waiting: the second time cancels it, the third abandons it."""
         failures.append(interrupt)
-        self._interrupts += 1
+        # A task that is cancelled before its first step never runs at all, and this one has to.
+        self._interrupts += self._is_begun
         if self._interrupts > 2:
             self._settle(failures, TimeoutError("it went on after it was cancelled, and was abandoned"))
 
@@ -378,15 +390,6 @@ def _first_interrupt_waits(failures: Failures) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-async def _outcome(awaited: Awaitable[Any]) -> BaseException | None:
-    """What went wrong, as a value: an interrupt raised inside a task would end the whole loop."""
-    try:
-        await awaited
-    except BaseException as error:
-        return error
-    return None
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

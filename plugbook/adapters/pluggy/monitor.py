@@ -8,7 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from plugbook._clock import tick
 from plugbook.trace.record import CallSite, Dispatch, Note, Plan, describe_error
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from plugbook.trace.recorder import Recorder
 
 MANY_PLANS: Final = 4_096
+ERROR: Final = "error"
+
+_Open = tuple[list[Any], HookPlan, Crew, Dispatch]
+"""A hook call that has not ended: the list pluggy made for it, and what stands in for it."""
+
+NOTHING_OPEN: Final[list[_Open]] = []
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +53,7 @@ class Monitor:
         self._rows = recorder.rows
         self._next_seq = recorder.next_seq
         self._summaries = summaries
+        self._wanted = summaries.wanted
         self._local = threading.local()
         self._latest: dict[str, HookPlan] = {}
         self._plans: dict[tuple[str, tuple[Any, ...]], HookPlan] = {}
@@ -82,7 +89,7 @@ class Monitor:
         self._guarded(self._log, "warning", problem)
         return problem
 
-    # -- what pluggy calls -----------------------------------------------------------------------
+    # -- what pluggy calls: several thousand times a second, so each line here is paid for ------------
 
     def before(self, hook_name: str, hook_impls: list[Any], kwargs: Mapping[str, object]) -> None:
         """Open the event and put timed stand-ins in the place of the implementations."""
@@ -95,7 +102,8 @@ class Monitor:
             except AttributeError:
                 stack = local.stack = []
                 local.thread = threading.get_ident()
-            if self._registry.changed():
+            registry = self._registry
+            if registry.count() != registry.counted:
                 self._look_at_registry(stack)
             plan = self._latest.get(hook_name)
             if plan is None or plan.originals != hook_impls:
@@ -109,26 +117,27 @@ class Monitor:
             run.name = hook_name
             run.plugin = ""
             if stack:
-                outer = stack[-1].run
+                outer = stack[-1][3]
                 run.parent = running_call(outer)
                 run.root = outer.root
             else:
                 run.parent = None
                 run.root = seq
             run.plan = plan.plan
-            run.notes = None
             run.result = None
-            run.blocks = (
-                tuple([self._next_seq() for _ in range(plan.more_blocks)]) if plan.more_blocks else ()
-            )
+            run.blocks = self._more_blocks(plan.more_blocks) if plan.more_blocks else ()
             run.thread = local.thread
             run.task = _task_name() if "asyncio" in sys.modules else ""
             run.cell = self._recorder.cell
-            run.payload = self._summaries.arguments(kwargs) if self._summaries.wanted else None
+            if self._wanted:
+                run.payload = self._summaries.arguments(kwargs)
+                run.notes = {}
+            else:
+                run.payload = run.notes = None
             run.born = now = tick()
             run.ticks = [now]
             crew.run = run
-            stack.append(_Open(hook_impls, plan, crew, run))
+            stack.append((hook_impls, plan, crew, run))
             self._rows.append(run)
             hook_impls[:] = crew.stand_ins
         except RecursionError:
@@ -141,22 +150,24 @@ class Monitor:
     ) -> None:
         """Put the originals back and close the event."""
         try:
-            stack: list[_Open] = getattr(self._local, "stack", [])
-            if not stack or stack[-1].impls is not hook_impls:
+            stack: list[_Open] = getattr(self._local, "stack", NOTHING_OPEN)
+            if not stack or stack[-1][0] is not hook_impls:
                 # A before() that was interrupted leaves its entry, one that recorded nothing has none.
-                if not any(entry.impls is hook_impls for entry in stack):
+                if not any(entry[0] is hook_impls for entry in stack):
                     return
-                while stack[-1].impls is not hook_impls:
+                while stack[-1][0] is not hook_impls:
                     stack.pop()
             _, plan, crew, run = stack.pop()
             hook_impls[:] = plan.originals
             crew.run = None
             plan.free.append(crew)
-            run.result = self._outcome(run, outcome)
+            if self._wanted or run.notes is not None or outcome.exception is not None:
+                run.result = self._outcome(run, outcome)
             now = tick()
             run.ticks.append(now)
-            if not self.inert and (now > self._recorder.deadline or len(self._rows) > self._recorder.limit):
-                self._recorder.write()
+            recorder = self._recorder
+            if (now > recorder.deadline or len(self._rows) > recorder.limit) and not self.inert:
+                recorder.write()
         except RecursionError:
             return
         except Exception as error:  # nothing of ours may reach the host
@@ -167,11 +178,13 @@ class Monitor:
         error = outcome.exception
         if error is not None:
             return error_note(error, "")
-        failed = run.notes is not None and any(note.outcome == "error" for note in run.notes.values())
-        note = self._summaries.result(outcome.get_result()) if self._summaries.wanted else None
-        if failed:
+        note = self._summaries.result(outcome.get_result()) if self._wanted else None
+        if run.notes and ERROR in [note.outcome for note in run.notes.values()]:
             return (note or Note())._replace(reason="a wrapper handled the error")
         return note
+
+    def _more_blocks(self, count: int) -> tuple[int, ...]:
+        return tuple([self._next_seq() for _ in range(count)])
 
     # -- plans and stand-ins ---------------------------------------------------------------------
 
@@ -195,7 +208,7 @@ class Monitor:
     # -- around it -------------------------------------------------------------------------------
 
     def _look_at_registry(self, stack: list[_Open]) -> None:
-        if self._registry.look(running_call(stack[-1].run) if stack else None):
+        if self._registry.look(running_call(stack[-1][3]) if stack else None):
             # Plans hold implementations, and with them plugins that may be gone.
             self._latest.clear()
             self._plans.clear()
@@ -242,15 +255,6 @@ def _fall_silent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_fall_silent)
-
-
-class _Open(NamedTuple):
-    """A hook call that has not ended."""
-
-    impls: list[Any]
-    plan: HookPlan
-    crew: Crew
-    run: Dispatch
 
 
 def _task_name() -> str:

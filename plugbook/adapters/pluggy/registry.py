@@ -20,6 +20,10 @@ class Registry:
 
     pluggy tells nobody of `register` and `unregister`; so the number of names is compared at each hook
     call, and all of them when that differs or a hook has other implementations than before.
+
+    Attributes:
+        count: tells how many names there are now.
+        counted: how many there were at the last look.
     """
 
     def __init__(self, manager: Any, recorder: Recorder) -> None:
@@ -27,21 +31,17 @@ class Registry:
         self._recorder = recorder
         # Private, and only its length is read: what is public makes a new list of all plugins each time.
         names = getattr(manager, "_name2plugin", None)
-        self._count = names.__len__ if isinstance(names, dict) else lambda: len(manager.list_name_plugin())
+        self.count = names.__len__ if isinstance(names, dict) else lambda: len(manager.list_name_plugin())
         self._shown: dict[str, str] = {}
         self._described: dict[str, list[str]] = {}
-        self._counted = self._count()
+        self.counted = self.count()
         self._known = self._read()
         self.describe_plugins()
-
-    def changed(self) -> bool:
-        """Whether a plugin came or went, as far as their number tells."""
-        return self._count() != self._counted
 
     def look(self, parent: int | None) -> bool:
         """Record every plugin that came, went, or was blocked since the last look; tell whether any did."""
         known, self._known = self._known, self._read()
-        self._counted = self._count()
+        self.counted = self.count()
         if known == self._known:
             return False
         for name in {**known, **self._known}:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from types import GeneratorType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from plugbook._clock import tick
 from plugbook.adapters.summary import NOTHING, Summaries
 from plugbook.trace.record import BLOCK, Dispatch, Note, Plan, describe_error
 
-PASSED_ON: Final = Note(reason="passed the result on")
 ERROR_PASSED_ON: Final = Note(reason="passed the error on")
 SECOND_YIELD: Final = Note("error", reason="has a second yield")
 
@@ -64,9 +63,9 @@ def running_call(run: Dispatch) -> int:
     """
     ticks = run.ticks
     end = len(ticks) - 1
-    while end > 0 and ticks[end]:
+    while end and ticks[end]:
         end -= 3
-    return run.call_seq(end // 3 - 1) if end > 0 else run.seq
+    return run.call_seq(end // 3 - 1) if end and run.blocks else run.seq + end // 3
 
 
 def _timed(function: Callable[..., Any], site: int, crew: Crew, summaries: Summaries) -> Callable[..., Any]:
@@ -89,7 +88,7 @@ def _timed(function: Callable[..., Any], site: int, crew: Crew, summaries: Summa
             raise
         ticks[at] = tick()
         if wanted:
-            _note(run, at, NOTHING if result is None else _result(summaries, result))
+            run.notes[at // 3 - 1] = NOTHING if result is None else _result(summaries, result)  # type: ignore[index]
         return result
 
     return call
@@ -155,17 +154,11 @@ def error_note(error: BaseException, reason: str) -> Note:
     return Note("error", reason, error=_short(error))
 
 
-class _Outcome(NamedTuple):
-    """What a wrapper is told of what it wraps, or tells of it: a result or an error."""
-
-    result: Any
-    error: BaseException | None = None
-
-
 class _TimedGenerator:
     """The generator of a wrapper, its call open until the teardown ends.
 
-    pluggy steps it with ``next``, ``send``, ``throw`` and ``close``, and puts ``gi_code`` in messages.
+    pluggy steps it with ``next``, ``send``, ``throw`` and ``close``, and puts ``gi_code`` in messages. A
+    wrapper that passes the result on, as most do, leaves no note.
     """
 
     __slots__ = ("_at", "_generator", "_run", "_summaries")
@@ -196,14 +189,14 @@ class _TimedGenerator:
     def send(self, value: Any) -> Any:
         """Hand it the result of what it wraps; its own comes as the value of ``StopIteration``."""
         __tracebackhide__ = True
-        told = self._read(value)
         try:
             yielded = self._generator.send(value)
         except StopIteration as stop:
-            self._end(self._conclusion(told, self._read(value, stop.value)))
+            if self._end() and stop.value is not value:
+                self._note_result(stop.value, "replaced the result")
             raise
         except BaseException as error:
-            self._end_by(error, told.error)
+            self._end_by(error)
             raise
         self._end(SECOND_YIELD)
         return yielded
@@ -214,7 +207,8 @@ class _TimedGenerator:
         try:
             yielded = self._generator.throw(*error)
         except StopIteration as stop:
-            self._end(self._conclusion(_Outcome(None, error[0]), _Outcome(stop.value)))
+            if self._end():
+                self._note_result(stop.value, "handled the error")
             raise
         except BaseException as raised:
             self._end_by(raised, error[0])
@@ -227,40 +221,29 @@ class _TimedGenerator:
         try:
             self._generator.close()
         finally:
-            self._end(None)
+            self._end()
 
-    def _read(self, sent: Any, returned: Any = None) -> _Outcome:
-        """The outcome it was told, or with `returned` the one it tells."""
-        return _Outcome(sent if returned is None else returned)
-
-    def _conclusion(self, told: _Outcome, tells: _Outcome) -> Note:
-        """What the wrapper made of the outcome it was told."""
-        if tells.error is not None:
-            return (
-                ERROR_PASSED_ON if tells.error is told.error else error_note(tells.error, "forced an error")
-            )
-        if told.error is None and tells.result is told.result:
-            return PASSED_ON
-        note = _result(self._summaries, tells.result) if self._summaries.wanted else Note()
-        return note._replace(reason="replaced the result" if told.error is None else "handled the error")
-
-    def _end_by(self, error: BaseException, received: object = None) -> None:
-        if error is received:
-            self._end(ERROR_PASSED_ON)
-        elif self._close_span():
-            _note_error(self._run, self._at, error)
-
-    def _end(self, note: Note | None) -> None:
-        if self._close_span() and note is not None:
-            _note(self._run, self._at, note)
-
-    def _close_span(self) -> bool:
-        """Set the end of the call, once."""
+    def _end(self, note: Note | None = None) -> bool:
+        """Set the end of the call and the note on it; tell whether it had not ended before."""
         ticks = self._run.ticks
         if ticks[self._at]:
             return False
         ticks[self._at] = tick()
+        if note is not None:
+            _note(self._run, self._at, note)
         return True
+
+    def _end_by(self, error: BaseException, received: object = None) -> None:
+        if not self._end():
+            return
+        if error is received:
+            _note(self._run, self._at, ERROR_PASSED_ON)
+        else:
+            _note_error(self._run, self._at, error)
+
+    def _note_result(self, result: object, reason: str) -> None:
+        note = _result(self._summaries, result) if self._summaries.wanted else Note()
+        _note(self._run, self._at, note._replace(reason=reason))
 
 
 class _TimedHookWrapper(_TimedGenerator):
@@ -268,8 +251,33 @@ class _TimedHookWrapper(_TimedGenerator):
 
     __slots__ = ()
 
-    def _read(self, sent: Any, returned: Any = None) -> _Outcome:
-        return _Outcome(None, sent.exception) if sent.exception is not None else _Outcome(sent.get_result())
+    def send(self, value: Any) -> Any:
+        """Hand it the ``Result`` of what it wraps."""
+        __tracebackhide__ = True
+        received = value.exception
+        told = value.get_result() if received is None else None
+        try:
+            yielded = self._generator.send(value)
+        except StopIteration:
+            if self._end():
+                self._note_changes(value, told, received)
+            raise
+        except BaseException as error:
+            self._end_by(error, received)
+            raise
+        self._end(SECOND_YIELD)
+        return yielded
+
+    def _note_changes(self, value: Any, told: object, received: BaseException | None) -> None:
+        """Compare the ``Result`` after the teardown with what it held before."""
+        error = value.exception
+        if error is not None:
+            note = ERROR_PASSED_ON if error is received else error_note(error, "forced an error")
+            _note(self._run, self._at, note)
+        elif received is not None:
+            self._note_result(value.get_result(), "handled the error")
+        elif value.get_result() is not told:
+            self._note_result(value.get_result(), "replaced the result")
 
 
 def _short(error: BaseException) -> dict[str, Any]:

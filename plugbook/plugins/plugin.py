@@ -210,7 +210,8 @@ def _collect_handlers(cls: type[Plugin]) -> tuple[HandlerSpec, ...]:
     found: dict[str, tuple[HandlerSpec, ...]] = {}
     for base in reversed(cls.__mro__):
         for name, attribute in vars(base).items():
-            marks: tuple[HandlerSpec, ...] = getattr(attribute, _MARK, ())
+            function = attribute.__func__ if isinstance(attribute, staticmethod | classmethod) else attribute
+            marks: tuple[HandlerSpec, ...] = getattr(function, "__dict__", {}).get(_MARK, ())
             if marks:
                 found[name] = marks
             elif name in found and attribute is None:

@@ -106,7 +106,7 @@ class ScopeMachine(RuleBasedStateMachine):
             arrived += 1
             raise KeyboardInterrupt
 
-        self.check(lambda: self.scope.close(run), lambda: arrived + self.signals, arrived)
+        self.check(lambda: self.scope.close(run), lambda: arrived)
 
     @precondition(lambda self: self.scope is not None and not self.signals)
     @rule(cancels=st.integers(0, 3))
@@ -114,21 +114,26 @@ class ScopeMachine(RuleBasedStateMachine):
         """Close on the loop, cancelled that many times while it is under way."""
         delivered = 0
 
+        async def outcome():
+            try:
+                await self.scope.aclose()
+            except BaseException as error:
+                return error
+
         async def close():
             nonlocal delivered
-            closing = asyncio.create_task(self.scope.aclose())
+            closing = asyncio.create_task(outcome())
             for _ in range(cancels):
                 await asyncio.sleep(0)
                 delivered += closing.cancel()
-            await asyncio.wait([closing])
-            return closing.exception() if not closing.cancelled() else asyncio.CancelledError()
+            return await closing
 
         def run():
             error = self.loop.run(close())
             if error is not None:
                 raise error
 
-        self.check(run, lambda: None, delivered)
+        self.check(run, lambda: delivered)
 
     def take_late(self):
         number = self.number()
@@ -139,8 +144,8 @@ class ScopeMachine(RuleBasedStateMachine):
         self.count += 1
         return self.count
 
-    def check(self, close, interrupts, shared):
-        """Close, and hold what happened against the model."""
+    def check(self, close, interrupts):
+        """Close, and hold what happened against the model; `interrupts` says how often waiting was broken off."""
         collected = 0
         try:
             close()
@@ -150,11 +155,10 @@ class ScopeMachine(RuleBasedStateMachine):
         assert len(set(self.started)) == len(self.started)
         assert self.scope.closed
         assert self.scope.held == ()
-        if shared < 2:
+        if interrupts() < 2:
             assert self.ended == self.awaited
-        if interrupts() is not None:
-            assert collected >= self.failures + interrupts() - shared
-        elif self.failures:
+            assert collected == self.failures + self.signals + interrupts()
+        else:
             assert collected
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         self.scope = None

@@ -10,14 +10,19 @@ import re
 import types
 import typing
 import uuid
-from typing import Any, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from plugbook.errors import EventError, TopicError
+from plugbook.trace.payload import bounded
 
 from .topics import check_topic
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import GenerateJsonSchema
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]|\d+")
 
@@ -39,13 +44,21 @@ class Event(BaseModel):
         EventError: at class creation, when topic or version is not valid.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What was recorded must validate again, so that it can be replayed: no bytes and no NaN are lost in JSON.
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        ser_json_inf_nan="strings",
+    )
 
     __topic__: ClassVar[str] = "event"
     __version__: ClassVar[int] = 1
 
     def __init_subclass__(cls, *, topic: str | None = None, version: int = 1, **config: Any) -> None:
         """Read the class keywords; those of pydantic's ConfigDict are read by pydantic."""
+        super().__init_subclass__()
         unknown = next((name for name in config if name not in ConfigDict.__annotations__), None)
         if unknown is not None:
             msg = (
@@ -56,13 +69,18 @@ class Event(BaseModel):
         if type(version) is not int or version < 1:
             msg = f"event {cls.__name__}: version must be a whole number from 1, not {version!r}"
             raise EventError(msg)
+        if "[" in cls.__name__:
+            return  # a generic event with its parameters filled in is the event that it was made from
         cls.__topic__ = _topic_of(cls, topic)
         cls.__version__ = version
 
     def __plugbook_json__(self) -> str:
         """The payload as JSON text, secrets masked, whatever the fields hold."""
-        text: bytes = self.__pydantic_serializer__.to_json(self, fallback=_describe)
-        return text.decode()
+        try:
+            text: bytes = self.__pydantic_serializer__.to_json(self, fallback=_describe, warnings=False)
+            return text.decode()
+        except Exception:  # a field that holds itself, a serialiser that raises, half a surrogate pair
+            return _outline(self)
 
 
 class EventSchema:
@@ -73,20 +91,42 @@ class EventSchema:
 
     def __plugbook_json__(self) -> str:
         try:
-            schema = self._kind.model_json_schema(mode="serialization")
+            schema = self._kind.model_json_schema(mode="serialization", schema_generator=_quiet_generator())
         except PydanticInvalidForJsonSchema as error:
             schema = {"title": self._kind.__name__, "description": f"no JSON Schema: {error.message}"}
         return json.dumps(schema, default=_describe)
 
 
+@cache
+def _quiet_generator() -> type[GenerateJsonSchema]:
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Quiet(GenerateJsonSchema):
+        """Warns of nothing: a default that has no JSON form is simply left out."""
+
+        def emit_warning(self, kind: str, detail: str) -> None:
+            """Say nothing."""
+
+    return Quiet
+
+
 def _topic_of(cls: type[Event], topic: str | None) -> str:
     if topic is None:
-        return ".".join(word.lower() for word in _WORDS.findall(cls.__name__)) or "event"
+        words = _WORDS.findall(cls.__name__) if cls.__name__.isascii() else re.findall(r"\w+", cls.__name__)
+        return ".".join(word.lower() for word in words) or "event"
     try:
         return check_topic(topic)
-    except (TopicError, TypeError) as error:
+    except TopicError as error:
         msg = f"event {cls.__name__}: {error}"
         raise EventError(msg) from error
+
+
+def _outline(event: Event) -> str:
+    """What is kept of a payload that pydantic cannot write."""
+    try:
+        return json.dumps(bounded(dict(event.__dict__)))
+    except Exception:
+        return json.dumps({"$type": type(event).__qualname__})
 
 
 def _describe(value: object) -> str:
@@ -120,24 +160,32 @@ def is_deeply_frozen(model: type[BaseModel]) -> bool:
     A list in a frozen model can still be appended to; the payload of such an event has to be serialised
     before the first handler runs, or the recording would show what became of it.
     """
-    return bool(model.model_config.get("frozen")) and all(
-        _is_frozen(field.annotation) for field in model.model_fields.values()
-    )
+    return _is_frozen(model, set())
 
 
-def _is_frozen(annotation: Any) -> bool:
+def _is_frozen(annotation: Any, seen: set[type]) -> bool:
+    """Whether values of that type cannot change; a type that is being looked at already is taken to be."""
     origin = typing.get_origin(annotation)
     if origin is None:
         if not isinstance(annotation, type):
             return False
         if issubclass(annotation, BaseModel):
-            return is_deeply_frozen(annotation)
+            return annotation in seen or _is_frozen_model(annotation, seen | {annotation})
         return issubclass(annotation, _IMMUTABLE)
     if origin is typing.Literal:
         return True
     arguments = typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _is_frozen(arguments[0])
+        return _is_frozen(arguments[0], seen)
     if origin in (typing.Union, types.UnionType, tuple, frozenset):
-        return all(part is Ellipsis or _is_frozen(part) for part in arguments)
+        return all(part is Ellipsis or _is_frozen(part, seen) for part in arguments)
     return False
+
+
+def _is_frozen_model(model: type[BaseModel], seen: set[type]) -> bool:
+    config = model.model_config
+    return (
+        bool(config.get("frozen"))
+        and config.get("extra") != "allow"
+        and all(_is_frozen(field.annotation, seen) for field in model.model_fields.values())
+    )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.trace.record import Dispatch, Note, show_seq
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from plugbook._types import Outcome
 
     from .event import Event
     from .subscription import HandlerPlan
 
-    Waiter = Callable[["Report", float | None], None]
+Waiter = Callable[[str, Callable[[], bool], float | None], None]
+"""Waits, for what is named, until it is done; at most so many seconds."""
 
 _UNNOTED = Note()
+_MOST_LINES: Final = 40
+_MOST_CHARACTERS: Final = 100
+_short = reprlib.Repr()
+_short.maxother = _short.maxstring = _MOST_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class Report(Dispatch):
         self.cell = cell
         self.task = ""
         self.notes = None
-        self.result = None
+        self.result = plan.verdict
         self.blocks = ()
 
     @property
@@ -100,17 +106,23 @@ class Report(Dispatch):
 
     @property
     def outcome(self) -> Outcome:
-        """``ok``, ``error`` when any handler failed, ``unhandled`` when there was none, ``open`` if pending."""
+        """That of the call that ended worst.
+
+        ``error``, ``timeout``, ``cancelled`` or ``ok``, in this order; ``unhandled`` when there was no
+        handler, ``open`` while the report is pending. Calls that were `skipped` do not count.
+        """
         if not self.done:
             return "open"
         if not self.plan.sites:
             return "unhandled"
+        if self.result is not None:
+            return self.result.outcome
         failed = any(note.outcome == "error" for note in (self.notes or {}).values())
         return "error" if failed else "ok"
 
     @property
     def reason(self) -> str:
-        """Why nobody handled the event, where there is something to say."""
+        """Why it is not ``ok``, where the calls do not say it: what was `note`d of the worst one."""
         return self.result.reason or "" if self.result else ""
 
     @property
@@ -139,8 +151,25 @@ class Report(Dispatch):
             TimeoutError: it did not end in time.
         """
         if not self.done:
-            self.waiter(self, timeout)
+            self.waiter(self.topic, lambda: self.done, timeout)
         return self
+
+    def is_running(self, index: int) -> bool:
+        """Whether call `index` has begun and not ended."""
+        return len(self.ticks) == index + 1 and not self.done
+
+    def is_running_seq(self, seq: int) -> bool:
+        """The same for the call of that seq."""
+        return bool(self.ticks) and not self.done and self.running_seq() == seq
+
+    def running_seq(self) -> int:
+        """The seq of the call that is running."""
+        return self.call_seq(max(0, len(self.ticks) - 1))
+
+    def running_name(self) -> str:
+        """The name of the handler that is running, or of the topic where none is."""
+        ran = len(self.ticks) - 1
+        return self.plan.sites[ran].name if 0 <= ran < len(self.plan.sites) else self.topic
 
     def note(self, index: int, note: Note, error: BaseException | None = None) -> None:
         """Say something of one call; the dispatcher's side of `calls`."""
@@ -149,6 +178,18 @@ class Report(Dispatch):
         self.notes[index] = note
         if error is not None:
             self._kept_errors()[index] = error
+        if note.outcome not in ("ok", "skipped"):
+            self.result = self._verdict()
+
+    def _verdict(self) -> Note | None:
+        """What the recording keeps as the event's own outcome; None where that follows from the calls."""
+        notes = self.notes or {}
+        for outcome in ("error", "timeout", "cancelled"):
+            for index, note in notes.items():
+                if note.outcome == outcome:
+                    why = f"{self.plan.sites[index].name}: {note.reason}"
+                    return None if outcome == "error" else Note(outcome, why)
+        return None
 
     def _call(self, index: int) -> Call:
         site = self.plan.sites[index]
@@ -175,10 +216,17 @@ class Report(Dispatch):
 
     def __repr__(self) -> str:
         count = len(self.plan.sites)
-        calls = "no handler" if not count else f"{count} call" + "s" * (count > 1)
+        calls = f"{count:,} call" + "s" * (count > 1) if count else "no handler"
+        took = f" in {_time(self.duration_ns)}" if count and self.duration_ns is not None else ""
         why = f": {self.reason}" if self.reason else ""
-        lines = [f"Report {show_seq(self.seq)} {self.topic}: {self.outcome}, {calls}{why}"]
-        lines += [f"  {_line(call)}" for call in self.calls]
+        lines = [f"Report {show_seq(self.seq)} {self.topic}: {self.outcome}, {calls}{took}{why}"]
+        rows = [_cells(self._call(index)) for index in range(min(count, _MOST_LINES))]
+        widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+        for row in rows:
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            lines.append(f"  {'  '.join(cells)}".rstrip())
+        if count > _MOST_LINES:
+            lines.append(f"  ... and {count - _MOST_LINES:,} more: see .calls and .errors")
         return "\n".join(lines)
 
 
@@ -191,10 +239,14 @@ class BareReport(Report):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        if name == "name":
-            return self.plan.topic
         if name == "ticks":
             return [0] * (len(self.plan.sites) + 1)
+        if name == "name":
+            return self.plan.topic
+        if name == "payload":
+            return self.event
+        if name == "result":
+            return self.plan.verdict
         if name in _BARE:
             return _BARE[name]
         raise AttributeError(name)
@@ -210,14 +262,29 @@ _BARE: dict[str, Any] = {
     "cell": None,
     "task": "",
     "notes": None,
-    "result": None,
     "blocks": (),
 }
 
 
-def _line(call: Call) -> str:
-    time = f"{call.duration_ns / 1e6:.3f} ms" if call.duration_ns is not None else ""
-    said = f"{type(call.error).__name__}: {call.error}" if call.error else call.reason
+def _cells(call: Call) -> tuple[str, str, str, str, str]:
+    """One call as the cells of one line."""
+    said = f"{type(call.error).__name__}: {_first_line(call.error)}" if call.error else call.reason
     if not said and call.result is not None:
-        said = f"-> {call.result!r}"[:80]
-    return f"{call.handler:<28} {call.plugin:<16} {call.outcome:<9} {time:>12}  {said}".rstrip()
+        said = f"-> {_short.repr(call.result)}"
+    took = _time(call.duration_ns) if call.duration_ns is not None and call.outcome != "skipped" else ""
+    return call.handler, call.plugin, call.outcome, took.rjust(7), said
+
+
+def _first_line(error: BaseException) -> str:
+    """The message, cut to a line; an error whose text cannot be had must not break the view of others."""
+    try:
+        text = str(error).partition("\n")[0]
+    except Exception:
+        return "(its text raised)"
+    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
+
+
+def _time(duration_ns: int) -> str:
+    from plugbook.trace.tree import show_duration
+
+    return show_duration(duration_ns)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
+import reprlib
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from plugbook.errors import EventError
-from plugbook.trace.record import CallSite, Plan
+from plugbook.trace.record import CallSite, Note, Plan
 
 from .event import Event, is_deeply_frozen
 from .topics import compile_pattern
@@ -24,14 +27,23 @@ def is_event_type(target: object) -> bool:
     return isinstance(target, type) and issubclass(target, Event)
 
 
-class _Skipped:
-    """What a guarded handler returns when its predicate said no."""
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What stands in a plan returns instead of calling the handler.
 
-    def __repr__(self) -> str:
-        return "SKIPPED"
+    Attributes:
+        reason: why the handler was not called.
+    """
+
+    reason: str
 
 
-SKIPPED: Final = _Skipped()
+_NOT_WANTED: Final = Skipped("where= said no")
+_GONE: Final = Skipped("it was disconnected before its turn")
+
+
+def _skip_gone(_: Event) -> Skipped:
+    return _GONE
 
 
 @dataclass(eq=False, slots=True)
@@ -55,32 +67,51 @@ class Subscription:
     handler: Handler
     name: str
     plugin: str = ""
-    priority: int = 0
+    priority: float = 0
     where: Predicate | None = None
     timeout: float | None = None
     thread: bool = False
     policy: Policy = "continue"
     number: int = 0
     is_async: bool = field(init=False)
+    _plans: weakref.WeakSet[HandlerPlan] = field(init=False, repr=False, default_factory=weakref.WeakSet)
 
     def __post_init__(self) -> None:
-        self.is_async = inspect.iscoroutinefunction(self.handler) or inspect.iscoroutinefunction(
-            getattr(self.handler, "__call__", None)  # noqa: B004 (an object with an async __call__)
-        )
-        if not callable(self.handler):
-            msg = f"a handler must be callable, and {self.handler!r} is not"
-            raise EventError(msg)
-        if self.timeout is not None and not self.timeout > 0:
-            msg = f"handler {self.name}: timeout must be a number of seconds above 0"
-            raise EventError(msg)
+        self.is_async = _is_async(self.handler)
+        for problem in (self._target_problem(), self._handler_problem(), self._option_problem()):
+            if problem:
+                msg = f"handler {self.name}: {problem}"
+                raise EventError(msg)
         if isinstance(self.target, str):
             compile_pattern(self.target)
-        elif not is_event_type(self.target):
-            msg = (
-                f"handler {self.name} cannot listen to {self.target!r}: give an Event class or a topic "
-                "pattern such as 'order.*'"
-            )
-            raise EventError(msg)
+
+    def _target_problem(self) -> str:
+        target: object = self.target
+        if isinstance(target, str) or is_event_type(target):
+            return ""
+        return (
+            f"it cannot listen to {_shown(target)}; give an Event class or a topic pattern such as 'order.*'"
+        )
+
+    def _handler_problem(self) -> str:
+        if not callable(self.handler):
+            return f"a handler must be callable, and {_shown(self.handler)} is not"
+        if any(check(self.handler) for check in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
+            return "it has 'yield' in it, so that calling it would not run it; return or publish instead"
+        if self.thread and self.is_async:
+            return "thread=True is for sync handlers, and this one is async"
+        return ""
+
+    def _option_problem(self) -> str:
+        if not (self.where is None or _is_sync(self.where)):
+            return f"where must be a sync function of the event, not {_shown(self.where)}"
+        if not _is_number(self.priority):
+            return f"priority must be a number, not {_shown(self.priority)}"
+        if self.timeout is not None and not (_is_number(self.timeout) and self.timeout > 0):
+            return f"timeout must be a number of seconds above 0, not {_shown(self.timeout)}"
+        if self.policy not in get_args(Policy):
+            return f"policy must be one of {', '.join(get_args(Policy))}, not {_shown(self.policy)}"
+        return ""
 
     def wants(self, kind: type[Event]) -> bool:
         """Whether events of exactly this type are for this handler."""
@@ -99,7 +130,7 @@ class Subscription:
         return CallSite(
             name=self.name,
             plugin=self.plugin,
-            order=f"priority {self.priority}" if self.priority else "",
+            order=f"priority {self.priority:g}" if self.priority else "",
             file=code.co_filename if code else "",
             line=code.co_firstlineno if code else 0,
             role="async" if self.is_async else "thread" if self.thread else "",
@@ -112,9 +143,23 @@ class Subscription:
         handler, where = self.handler, self.where
 
         def ask_first(event: Event) -> Any:
-            return handler(event) if where(event) else SKIPPED
+            return handler(event) if where(event) else _NOT_WANTED
 
         return ask_first
+
+    def join(self, plan: HandlerPlan) -> None:
+        """Note a plan that it is part of."""
+        self._plans.add(plan)
+
+    def leave(self) -> None:
+        """Take the handler out of every plan, of events that are queued or under way, too.
+
+        Reports and recordings keep plans; what they are made of must not keep a stopped plugin alive.
+        """
+        for plan in self._plans:
+            plan.calls[plan.subscriptions.index(self)] = _skip_gone
+        self.handler = _skip_gone
+        self.where = None
 
 
 class HandlerPlan(Plan):
@@ -122,27 +167,29 @@ class HandlerPlan(Plan):
 
     Attributes:
         topic: the topic of the event type.
-        calls: the handlers as plain functions, in order.
+        calls: the handlers as plain functions, in order; one that was disconnected is replaced.
         subscriptions: what they come from, in the same order.
         is_inline: whether all of them run on the publisher's thread and none of them has a time limit.
         is_frozen: whether no handler could change the payload before it is written.
-        near_miss: why there is no handler, if somebody seems to have wanted the event.
+        verdict: what reports say from the start: ``unhandled`` and why, where there is no handler.
     """
 
-    __slots__ = ("calls", "is_frozen", "is_inline", "near_miss", "subscriptions", "topic")
+    __slots__ = ("__weakref__", "calls", "is_frozen", "is_inline", "subscriptions", "topic", "verdict")
 
     def __init__(self, kind: type[Event], subscriptions: Iterable[Subscription]) -> None:
         wanted = tuple(subscriptions)
         super().__init__(subscription.site() for subscription in wanted)
         self.topic = kind.__topic__
         self.subscriptions = wanted
-        self.calls = tuple(subscription.guarded() for subscription in wanted)
+        self.calls = [subscription.guarded() for subscription in wanted]
         self.is_inline = not any(each.is_async or each.thread or each.timeout for each in wanted)
         self.is_frozen = is_deeply_frozen(kind)
-        self.near_miss = ""
+        self.verdict: Note | None = None
+        for subscription in wanted:
+            subscription.join(self)
 
 
-def find_near_miss(kind: type[Event], subscriptions: Iterable[Subscription]) -> str:
+def find_near_miss(kind: type[Event], subscriptions: Iterable[Subscription]) -> Note | None:
     """Who listens to an earlier definition of this event class, as after running its cell again."""
     for subscription in subscriptions:
         target = subscription.target
@@ -151,8 +198,27 @@ def find_near_miss(kind: type[Event], subscriptions: Iterable[Subscription]) -> 
             and target is not kind
             and (target.__module__, target.__qualname__) == (kind.__module__, kind.__qualname__)
         ):
-            return (
+            why = (
                 f"{subscription.name} listens to an earlier definition of {kind.__name__}; "
                 "define the plugin again, or listen to the topic"
             )
-    return ""
+            return Note("unhandled", why)
+    return None
+
+
+def _is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 (an object with an async __call__)
+    )
+
+
+def _is_sync(function: object) -> bool:
+    return callable(function) and not _is_async(function)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not math.isnan(value)
+
+
+def _shown(value: object) -> str:
+    return reprlib.repr(value)

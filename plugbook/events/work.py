@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from contextvars import Context
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from .report import Waiter
 
 T = TypeVar("T")
 
 
 class Work(Generic[T]):
-    """A request in the queue: pending until the drain comes to it."""
+    """A request in the queue: pending until the drain comes to it.
 
-    __slots__ = ("_function", "_future")
+    Args:
+        function: what is asked for.
+        context: the context of whoever asks, in which it runs.
+        waiter: waits for it.
+    """
 
-    def __init__(self, function: Callable[[], T]) -> None:
+    __slots__ = ("_context", "_function", "_future", "_waiter")
+
+    def __init__(self, function: Callable[[], T], context: Context, waiter: Waiter) -> None:
         self._function = function
+        self._context = context
+        self._waiter = waiter
         self._future: Future[T] = Future()
 
     def run(self) -> None:
         """Do it; whoever waits gets the result or the error."""
         try:
-            self._future.set_result(self._function())
+            self._future.set_result(self._context.run(self._function))
         except BaseException as error:
             self._future.set_exception(error)
             if not isinstance(error, Exception):
@@ -36,9 +48,12 @@ class Work(Generic[T]):
         """What it returned, or raise what it raised; waits up to `timeout` seconds.
 
         Raises:
+            DeadlockError: it could never end, because this very call has to return first.
             TimeoutError: it did not run in time.
         """
-        return self._future.result(timeout)
+        if not self.done:
+            self._waiter("the request", lambda: self.done, timeout)
+        return self._future.result()
 
     def __repr__(self) -> str:
         if not self.done:

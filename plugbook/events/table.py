@@ -1,0 +1,78 @@
+"""All subscriptions of a bus, and the plans of handlers that follow from them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .subscription import HandlerPlan, Subscription, find_near_miss
+
+if TYPE_CHECKING:
+    from .event import Event
+
+
+class SubscriptionTable:
+    """Which handlers an event goes to, in which order; resolved once for each type of event.
+
+    Attributes:
+        plans: type -> plan, as far as somebody asked; the same dict for life, emptied by every change.
+    """
+
+    def __init__(self) -> None:
+        self.plans: dict[type, HandlerPlan] = {}
+        self._subscriptions: dict[int, Subscription] = {}
+        self._ranks: Mapping[str, int] = {}
+        # A plan is built from one state of the table, and kept for that one only. Reentrant, for a finaliser
+        # that disconnects may run anywhere.
+        self._lock = threading.RLock()
+
+    def add(self, subscription: Subscription) -> None:
+        """Let its handler be called from the next event on."""
+        with self._lock:
+            self._subscriptions[subscription.number] = subscription
+            self.plans.clear()
+
+    def remove(self, subscription: Subscription) -> bool:
+        """Let its handler be called no more, not even for events that are queued; whether it was there."""
+        with self._lock:
+            if self._subscriptions.pop(subscription.number, None) is None:
+                return False
+            self.plans.clear()
+            subscription.leave()
+        return True
+
+    def rank(self, ranks: Mapping[str, int]) -> None:
+        """Order the handlers of plugins at equal priority: lower runs earlier."""
+        with self._lock:
+            self._ranks = dict(ranks)
+            self.plans.clear()
+
+    def forget_plans(self) -> None:
+        """Have every plan made anew."""
+        with self._lock:
+            self.plans.clear()
+
+    def ordered(self) -> tuple[Subscription, ...]:
+        """All subscriptions, in the order in which handlers are called."""
+        with self._lock:
+            return self._ordered()
+
+    def plan_of(self, kind: type[Event]) -> HandlerPlan:
+        """The handlers that an event of exactly this type goes to."""
+        with self._lock:
+            plan = self.plans.get(kind)
+            if plan is None:
+                everyone = self._ordered()
+                plan = HandlerPlan(kind, (each for each in everyone if each.wants(kind)))
+                if not plan.subscriptions:
+                    plan.verdict = find_near_miss(kind, everyone)
+                self.plans[kind] = plan
+            return plan
+
+    def _ordered(self) -> tuple[Subscription, ...]:
+        return tuple(sorted(self._subscriptions.values(), key=self._place))
+
+    def _place(self, subscription: Subscription) -> tuple[float, int, int]:
+        rank = self._ranks.get(subscription.plugin, len(self._ranks))
+        return (-subscription.priority, rank, subscription.number)

@@ -37,6 +37,8 @@ _LANE: Final = 24
 _BARS: Final = 400
 """Pixels for bars where names stand to the left of them and counts to the right."""
 
+_NOT_TIMED: Final = "This host was made with timing=False and records nothing."
+
 _OK: Final = OUTCOMES["ok"].colour
 _ERROR: Final = OUTCOMES["error"].colour
 _LOG_LABELS: Final = (
@@ -64,13 +66,15 @@ def timeline(source: Host | Recording, by: str = "plugin", lanes: int = 24) -> a
         raise ValueError(msg)
     from . import chart_data
 
+    title = f"What ran when, by {by}"
     recording = recording_of(source)
+    if recording is None:
+        return empty_chart(title, _NOT_TIMED)
     calls = recording.calls(
         columns=["seq", "time", "topic", "name", "plugin", "duration_ns", "outcome", "error"]
     )
     states = recording.states(columns=["seq", "time", "plugin", "before", "after", "duration_ns", "error"])
     states = states if by == "plugin" else states.iloc[:0]
-    title = f"What ran when, by {by}"
     if calls.empty and states.empty:
         return empty_chart(title, "No calls were recorded here. Publish an event, or widen the selection.")
     clock = chart_data.Clock([calls["time"], states["time"]])
@@ -247,7 +251,10 @@ def handler_latency(source: Host | Recording, handlers: int = 25) -> alt.LayerCh
     from . import chart_data
 
     title = "How long handlers take"
-    calls = recording_of(source).calls(columns=["name", "plugin", "duration_ns", "outcome"])
+    recording = recording_of(source)
+    if recording is None:
+        return empty_chart(title, _NOT_TIMED)
+    calls = recording.calls(columns=["name", "plugin", "duration_ns", "outcome"])
     calls = calls[calls["duration_ns"].notna() & (calls["outcome"] != "open")]
     if calls.empty:
         return empty_chart(
@@ -320,7 +327,10 @@ def topic_rate(source: Host | Recording, topics: int = 7) -> alt.Chart:
     from . import chart_data
 
     title = "Events over time, by topic"
-    events = recording_of(source).events(columns=["time", "topic", "outcome"])
+    recording = recording_of(source)
+    if recording is None:
+        return empty_chart(title, _NOT_TIMED)
+    events = recording.events(columns=["time", "topic", "outcome"])
     if events.empty:
         return empty_chart(title, "No events were recorded here. Publish one, or widen the selection.")
     clock = chart_data.Clock([events["time"]])

@@ -25,6 +25,7 @@ class PluginView(NamedTuple):
         version: its version, or ``""`` where it is not known.
         state: its lifecycle state, or ``""`` for a plugin of a foreign system, which has none.
         error: what went wrong with it last, as ``Type: message``, or ``""``.
+        reason: why it is in its state, its error included, or ``""``.
         summary: what it is for, in a line, or ``""``.
     """
 
@@ -32,6 +33,7 @@ class PluginView(NamedTuple):
     version: str = ""
     state: str = ""
     error: str = ""
+    reason: str = ""
     summary: str = ""
 
 
@@ -60,10 +62,18 @@ def edges_of(source: Any) -> list[Edge]:
     return _edges_of_manifests(source.facts("manifest"))
 
 
-def recording_of(source: Any) -> Recording:
-    """The recording behind a host (its live one), or the recording itself."""
-    recording: Recording = source.recording if is_host(source) else source
+def recording_of(source: Any) -> Recording | None:
+    """The recording behind a host, None where it records nothing; or the recording itself."""
+    recording: Recording | None = source.recording if is_host(source) else source
     return recording
+
+
+def reason_of(handle: Any) -> str:
+    """Why a plugin of a host is where it is: its error, what keeps it from starting, or what was noted."""
+    if handle.error is not None:
+        return error_text(handle.error)
+    problem = getattr(handle, "problem", None)
+    return str(problem.text) if problem is not None else str(getattr(handle, "reason", "") or "")
 
 
 def error_text(error: Any) -> str:
@@ -84,6 +94,7 @@ def _plugins_of_host(host: Any) -> list[PluginView]:
             version=str(getattr(handle.manifest, "version", "") or ""),
             state=str(handle.state),
             error=error_text(handle.error),
+            reason=reason_of(handle),
             summary=str(getattr(handle.manifest, "summary", "") or ""),
         )
         for name, handle in dict(host.plugins).items()
@@ -92,19 +103,19 @@ def _plugins_of_host(host: Any) -> list[PluginView]:
 
 def _plugins_of_recording(recording: Recording) -> list[PluginView]:
     manifests = recording.facts("manifest")
-    states = {name: _fact_text(data, "state") for name, data in recording.facts("state").items()}
-    errors: dict[str, str] = {}
-    frame = recording.states(columns=["seq", "plugin", "after", "error"])
-    for plugin, after, error in zip(frame["plugin"], frame["after"], frame["error"], strict=True):
-        states[str(plugin)] = str(after)
-        errors[str(plugin)] = str(error or "")
-    names = list(dict.fromkeys([*manifests, *states, *_owners(recording)]))
+    first = {name: _fact_text(data, "state") for name, data in recording.facts("state").items()}
+    frame = recording.states(columns=["plugin", "after", "error", "reason"])
+    last = {str(row["plugin"]): row for row in frame.to_dict("records")}
+    states = first | {name: str(row["after"]) for name, row in last.items()}
+    reasons = {name: str(row["error"] or row["reason"] or "") for name, row in last.items()}
+    names = list(dict.fromkeys([*frame["plugin"].astype(str), *manifests, *first, *_owners(recording)]))
     return [
         PluginView(
             name=name,
             version=_fact_text(manifests.get(name), "version"),
             state=states.get(name, ""),
-            error=errors.get(name, "") if states.get(name) in ("failed", "quarantined") else "",
+            error=str(last[name]["error"] or "") if name in last else "",
+            reason=reasons.get(name, ""),
             summary=_fact_text(manifests.get(name), "summary"),
         )
         for name in names
@@ -113,7 +124,9 @@ def _plugins_of_recording(recording: Recording) -> list[PluginView]:
 
 
 def _owners(recording: Recording) -> list[str]:
-    """Plugins that are known by their calls alone, as those of a foreign system are."""
+    """Plugins that are known by what they did alone, as those of a foreign system are."""
+    if not recording.selected:
+        return list(recording.names["plugins"])
     calls: pd.DataFrame = recording.calls(columns=["plugin"])
     return [str(name) for name in calls["plugin"].unique()]
 

@@ -18,6 +18,8 @@ class FakeRecording:
     """A recording whose frames were given to it."""
 
     version = 1
+    path = None
+    selected = True
 
     def __init__(self, *, facts=None, **rows):
         self._frames = {
@@ -47,7 +49,12 @@ class FakeRecording:
             wanted = [words["outcome"]] if isinstance(words["outcome"], str) else list(words["outcome"])
             for name in ("calls", "events"):
                 chosen._frames[name] = self._frames[name][self._frames[name]["outcome"].isin(wanted)]
+            frame = self._frames["states"]
+            chosen._frames["states"] = frame[frame["outcome"].isin(wanted)]
         return chosen
+
+    def since(self, version):
+        return self
 
     def _take(self, name, columns, limit):
         frame = self._frames[name]

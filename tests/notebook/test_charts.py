@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plugbook import Event, Host, Plugin, on
 from plugbook.notebook import charts
 from plugbook.notebook.chart_data import nice_width
 from plugbook.notebook.chart_style import RENDERER, VEGALITE_MIME, mime_bundle, restore_renderer
@@ -65,6 +66,33 @@ def test_an_empty_recording_gives_a_chart_that_says_so(draw):
     spec = draw(FakeRecording()).to_dict()
     assert "nothing to draw" in spec["title"]["subtitle"]
     assert len(json.dumps(spec)) < 5_000
+
+
+@pytest.mark.parametrize("draw", ALL[1:])
+def test_a_host_that_records_nothing_gives_a_chart_that_says_so(draw):
+    """A host without timing has no recording; its charts say so."""
+    with Host(timing=False) as host:
+        assert "timing=False" in json.dumps(draw(host).to_dict())
+
+
+@pytest.mark.parametrize("draw", ALL)
+def test_a_real_host_is_drawn(draw):
+    """A host with a plugin that took an event gives each chart."""
+
+    class Poked(Event, topic="test.poked"):
+        pass
+
+    class Listener(Plugin, name="listener"):
+        @on(Poked)
+        def take(self, event: Poked) -> None:
+            pass
+
+    with Host([Listener]) as host:
+        host.start()
+        host.publish(Poked())
+        spec = json.dumps(draw(host).to_dict())
+    assert "nothing to draw" not in spec
+    assert "listener" in spec or "test.poked" in spec
 
 
 @pytest.mark.parametrize("draw", ALL)

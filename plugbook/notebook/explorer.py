@@ -1,0 +1,284 @@
+"""The explorer: a widget that shows a host or a recording, and lets a person act on it.
+
+The front end is `widgets/explorer.js`. It only draws what is in the synced traits and sends requests; every
+decision is made here. Changes may come from any thread, and so may requests.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakSet
+
+import anywidget
+import traitlets
+
+from plugbook.errors import PlugbookError, RecordingError
+
+from .assets import asset
+from .error_log import ErrorLog
+from .follower import Follower
+from .markup import chip, cut, head, page, table, tag
+from .palette import STATES, state_mark
+from .transport import Transport
+from .views import error_text, is_host, plugins_of, recording_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from plugbook.host.host import Host
+    from plugbook.trace.recording import Recording
+
+_STARTABLE: Final = ("discovered", "resolved", "loaded", "stopped", "failed", "unloaded")
+_BUSY: Final = ("starting", "stopping")
+_ACTIONS: Final = ("start", "stop", "restart")
+
+_open: WeakSet[Explorer] = WeakSet()
+
+
+class Explorer(anywidget.AnyWidget):
+    """Plugins with their states and buttons, the log of errors, and a replay's transport.
+
+    It stays in step with a host or a growing recording until it is closed. A recording has no buttons: it
+    is shown as it ended.
+
+    Args:
+        source: a host, or a recording.
+        player: a replay to steer from here; `player` can also be set later.
+
+    Example:
+        >>> from plugbook import Host
+        >>> explorer = Explorer(Host())
+        >>> explorer.plugins
+        []
+        >>> explorer.close()
+    """
+
+    _esm = asset("explorer.js")
+    _css = asset("explorer.css")
+
+    title = traitlets.Unicode().tag(sync=True)
+    live = traitlets.Bool(False).tag(sync=True)
+    plugins: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    errors: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    error_count = traitlets.Int(0).tag(sync=True)
+    notice = traitlets.Dict().tag(sync=True)
+    transport = traitlets.Dict().tag(sync=True)
+    marks = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, source: Host | Recording, player: Any = None) -> None:
+        self._source = cast("Any", source)  # what it can do depends on which of the two it is
+        self._log = ErrorLog()
+        self._transport = Transport(self._changed)
+        self._refreshing = threading.Lock()
+        self._follower: Follower | None = None
+        self._disconnect: Callable[[], None] | None = None
+        super().__init__(
+            title=_title(self._source),
+            live=is_host(source),
+            marks={name: [mark.colour, mark.glyph] for name, mark in STATES.items()},
+        )
+        _open.add(self)
+        self.on_msg(self._on_message)
+        _answer_while_a_cell_runs(self.comm)
+        self.player = player
+        self.refresh()
+        if _grows(self._source):
+            self._follow()
+        if is_host(self._source):
+            self._disconnect = self._source.on_change(self._changed)
+
+    @property
+    def player(self) -> Any:
+        """The replay that the transport steers, or None."""
+        return self._transport.player
+
+    @player.setter
+    def player(self, player: Any) -> None:
+        self._transport.attach(player)
+        self.transport = self._transport.view()
+        if player is not None:
+            self._follow()
+
+    def refresh(self) -> None:
+        """Bring what is shown in step with the source; it happens by itself, soon after every change."""
+        with self._refreshing:
+            news = self._read_errors()
+            with self.hold_sync():
+                if news or is_host(self._source):
+                    self.plugins = _plugin_rows(self._source)
+                self.errors = self._log.rows
+                self.error_count = self._log.count
+                self.transport = self._transport.view()
+
+    def close(self) -> None:
+        """Stop following, and close the widget's comm; closing again does nothing."""
+        if self._disconnect is not None:
+            self._disconnect()
+            self._disconnect = None
+        if self._follower is not None:
+            self._follower.stop()
+            self._follower = None
+        self._transport.attach(None)
+        _open.discard(self)
+        if self.comm is not None:
+            super().close()
+            # Every widget is given a layout, which is a model with a comm of its own.
+            self.layout.close()
+
+    def _changed(self) -> None:
+        if self._follower is not None:
+            self._follower.wake()
+
+    def _follow(self) -> None:
+        if self._follower is None:
+            self._follower = Follower(self.refresh)
+
+    def _read_errors(self) -> bool:
+        """Read on in the recording; say whether anything was written since the last time."""
+        recording = recording_of(self._source)
+        try:
+            return recording is not None and self._log.read(recording)
+        except RecordingError:
+            # It was closed meanwhile: what was read of it stays.
+            return False
+
+    # -- requests of the front end, on whichever thread the kernel handles messages ----------------------
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if not isinstance(content, dict):
+            return
+        action = str(content.get("do", ""))
+        try:
+            if action in _ACTIONS and is_host(self._source):
+                self._act(action, str(content.get("plugin", "")), sure=bool(content.get("sure")))
+            elif action == "dismiss":
+                self.notice = {}
+            else:
+                self._transport.act(action, content.get("value"))
+        except PlugbookError as refused:
+            self.notice = {"kind": "error", "text": str(refused)}
+        except Exception as error:
+            self.notice = {"kind": "error", "text": error_text(error)}
+            self._record(error)
+        self.refresh()
+
+    def _act(self, action: str, plugin: str, *, sure: bool) -> None:
+        """Do what a button asks; where that takes other plugins along, show the steps first."""
+        steps = self._source.plan(action, plugin).steps
+        others = sorted({step.plugin for step in steps} - {plugin})
+        if others and not sure:
+            text = f"To {action} {plugin} takes {', '.join(others)} along:"
+            told = [str(step) for step in steps]
+            self.notice = {"kind": "ask", "text": text, "steps": told, "do": action, "plugin": plugin}
+            return
+        self.notice = {}
+        done = getattr(self._source, action)(plugin)
+        if getattr(done, "done", True) is False:
+            self.notice = {"kind": "info", "text": f"{action} {plugin} is queued: a handler is running."}
+
+    def _record(self, error: Exception) -> None:
+        """What went wrong in a callback belongs into the same log as everything else."""
+        from plugbook.trace.record import describe_error
+
+        recorder = getattr(recording_of(self._source), "recorder", None)
+        if recorder is not None:
+            payload = {"message": f"explorer: {error_text(error)}", "logger": "plugbook.explorer"}
+            recorder.put("log", "error", payload=payload, error=describe_error(error))
+
+    # -- without a kernel --------------------------------------------------------------------------------
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        shown = super()._repr_mimebundle_(**kwargs)
+        if shown is None:
+            return None
+        data, metadata = shown
+        return {**data, "text/plain": self._words(), "text/html": self.picture()}, metadata
+
+    def picture(self) -> str:
+        """What is shown at this moment as HTML, for where the widget cannot be drawn."""
+        rows = [
+            (
+                row["name"],
+                row["version"],
+                chip(state_mark(row["state"]), row["state"] or "not recorded"),
+                row["why"],
+            )
+            for row in self.plugins
+        ]
+        errors = [
+            (row["time"], row["seq"], row["where"], row["topic"], row["message"]) for row in self.errors
+        ]
+        return page(
+            head(f"Explorer: {self.title}", self._counts()),
+            table(["plugin", "version", "state", "why"], rows),
+            tag("h4", f"Errors ({self.error_count:,})"),
+            table(
+                ["time", "seq", "where", "event", "message"],
+                errors[:20],
+                hidden=self.error_count - len(errors[:20]),
+            )
+            if errors
+            else tag("div", "none", cls="pb-quiet"),
+        )
+
+    def _counts(self) -> str:
+        active = sum(row["state"] == "active" for row in self.plugins)
+        return f"{active} of {len(self.plugins)} plugins active"
+
+    def _words(self) -> str:
+        lines = [f"  {row['name']:<24} {row['state']:<12} {row['why']}".rstrip() for row in self.plugins]
+        return "\n".join([f"Explorer of {self.title}: {self._counts()}, {self.error_count} errors", *lines])
+
+
+def _title(source: Any) -> str:
+    if is_host(source):
+        return "Host"
+    return source.path.name if source.path is not None else "Recording in memory"
+
+
+def _grows(source: Any) -> bool:
+    """Whether it may change by itself: a host, or a recording that this process is writing."""
+    return is_host(source) or hasattr(source, "recorder")
+
+
+def close_all() -> None:
+    """Close every explorer that is open, as unloading the extension does."""
+    for explorer in list(_open):
+        explorer.close()
+
+
+def _plugin_rows(source: Any) -> list[dict[str, Any]]:
+    handles = dict(source.plugins) if is_host(source) else {}
+    return [
+        {
+            "name": view.name,
+            "version": view.version,
+            "state": view.state,
+            "why": cut(view.reason, 200),
+            "failed": bool(view.error),
+            "allowed": _allowed(view.state, handles.get(view.name)),
+        }
+        for view in plugins_of(source)
+    ]
+
+
+def _allowed(state: str, handle: Any) -> list[str]:
+    """What the lifecycle lets a person ask of a plugin in that state."""
+    if handle is None or state in _BUSY:
+        return []
+    if state == "active":
+        return ["stop", "restart"]
+    if state in _STARTABLE and getattr(handle, "problem", None) is None:
+        return ["start"]
+    return []
+
+
+def _answer_while_a_cell_runs(comm: Any) -> None:
+    """Let requests be handled in a subshell, so that buttons work while a cell runs.
+
+    ipykernel 7.4 sends a widget's messages to the shell that last published on its comm, where they would
+    wait for the cell to end. Kernels without subshells have no such method, and nothing to undo.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - there is no public way

@@ -1,0 +1,187 @@
+"""What is shown on a cell's last line: escaped, small, without side effects, and taken back by `unregister`."""
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from pydantic import BaseModel
+
+from plugbook import Event, Host, Plugin, on
+from plugbook.errors import PlugbookError
+from plugbook.notebook import display, pictures
+from plugbook.notebook.markup import MOST_ROWS, page, table, tag
+
+EVIL = "<script>alert('x')</script>"
+
+
+class OrderPlaced(Event, topic="order.placed"):
+    order_id: int
+    note: str = ""
+
+
+class Ledger(Plugin, name="ledger", version="1.2.0"):
+    @on(OrderPlaced)
+    def book(self, event: OrderPlaced) -> dict[str, object]:
+        return {"note": event.note}
+
+
+class Billing(Plugin, name="billing", version="1.0.0", requires=["ledger>=1,<3"]):
+    class Config(BaseModel):
+        currency: str = "EUR"
+
+    @on(OrderPlaced)
+    def bill(self, event: OrderPlaced) -> None:
+        if event.order_id == 13:
+            raise ValueError(EVIL)
+
+
+class Broken(Plugin, name="broken"):
+    def start(self, ctx: object) -> None:
+        raise RuntimeError(EVIL)
+
+
+@pytest.fixture
+def shop():
+    with Host([Ledger, Billing, Broken]) as host:
+        host.start()
+        yield host
+
+
+@pytest.fixture
+def ip():
+    shell = InteractiveShell()
+    display.register(shell)
+    yield shell
+    display.unregister(shell)
+    shell.history_manager.end_session()
+    shell.history_manager = None
+
+
+def html(shell, shown):
+    data, _ = shell.display_formatter.format(shown)
+    return data.get("text/html")
+
+
+def test_a_report_shows_each_call(shop):
+    """Every handler is a line, with what it returned or raised."""
+    shown = pictures.report(shop.publish(OrderPlaced(order_id=13, note=EVIL)))
+    assert "Ledger.book" in shown
+    assert "Billing.bill" in shown
+    assert "ValueError: &lt;script&gt;" in shown
+
+
+def test_an_event_nobody_takes_says_what_to_do(shop):
+    """The report of an unhandled event says that no handler takes it."""
+
+    class Lost(Event, topic="lost.event"):
+        pass
+
+    assert "No handler takes this event" in pictures.report(shop.publish(Lost()))
+
+
+def test_a_host_shows_its_plugins_and_why_one_failed(shop):
+    """Each plugin stands there with its state, a failed one with its error."""
+    shown = pictures.host(shop)
+    assert "2 of 3 plugins active" in shown
+    assert "RuntimeError: &lt;script&gt;" in shown
+
+
+def test_plans_changes_and_whys_are_told(shop):
+    """A plan lists its steps before they are done, changes what was done, a why its chain and the remedy."""
+    assert "nothing was done yet" in pictures.plan(shop.plan("stop", "ledger"))
+    assert "billing" in pictures.changes(shop.stop("ledger"))
+    assert "To mend it" in pictures.why(shop.why("broken"))
+
+
+def test_a_recording_is_summed_up(shop):
+    """A recording shows its counts, its slowest handlers, its errors and what recording cost."""
+    shop.publish(OrderPlaced(order_id=13))
+    shown = pictures.recording(shop.recording)
+    for part in ("Slowest", "Billing.bill", "Errors (2)", "of it recording", "What it allows"):
+        assert part in shown
+
+
+def test_an_empty_recording_is_shown():
+    """A recording without any record says so."""
+    with Host() as host:
+        assert "nothing was recorded yet" in pictures.recording(host.recording)
+
+
+def test_a_tree_indents_what_was_caused(shop):
+    """The calls of an event stand indented below it."""
+    report = shop.publish(OrderPlaced(order_id=1))
+    shown = pictures.tree(shop.recording.tree(report.seq))
+    assert "padding-left:18px" in shown
+    assert "Ledger.book" in shown
+
+
+def test_everything_shown_is_escaped_and_small(shop):
+    """No text of a plugin becomes markup, and an output fits many times into a stored notebook."""
+    report = shop.publish(OrderPlaced(order_id=13, note=EVIL * 1000))
+    shown = [
+        pictures.report(report),
+        pictures.host(shop),
+        pictures.recording(shop.recording),
+        pictures.tree(shop.recording.tree(report.seq)),
+        pictures.why(shop.why("broken")),
+        pictures.error(PlugbookError(EVIL)),
+    ]
+    for text in shown:
+        assert "<script" not in text
+        assert len(text) < 300_000
+
+
+def test_a_long_table_is_cut_and_says_so():
+    """Beyond the rows that are shown stands how many more there are."""
+    shown = table(["a"], [(n,) for n in range(1, MOST_ROWS + 6)])
+    assert "and 5 more" in shown
+    assert shown.count("<tr>") == MOST_ROWS + 1
+
+
+def test_attributes_are_escaped():
+    """A quote in an attribute cannot end it."""
+    assert tag("p", title='"><script>') == '<p title="&quot;&gt;&lt;script&gt;"></p>'
+    assert page("<b>").endswith("&lt;b&gt;</div>")
+
+
+def test_objects_show_themselves_once_registered(ip, shop):
+    """IPython finds the pictures by type, subclasses included, and the plain text stays."""
+    assert "plugbook" in html(ip, shop)
+    assert "Slowest" in html(ip, shop.recording) or "Recording" in html(ip, shop.recording)
+    assert "Host" in ip.display_formatter.format(shop)[0]["text/plain"]
+
+
+def test_unregister_leaves_nothing(shop):
+    """After unloading, no formatter, no traceback hook and no altered error class is left."""
+    shell = InteractiveShell()
+    formatter = shell.display_formatter.formatters["text/html"]
+    before = dict(formatter.type_printers), dict(formatter.deferred_printers)
+    display.register(shell)
+    html(shell, shop)
+    display.unregister(shell)
+    assert (dict(formatter.type_printers), dict(formatter.deferred_printers)) == before
+    assert not hasattr(PlugbookError, "_render_traceback_")
+    shell.history_manager.end_session()
+    shell.history_manager = None
+
+
+def test_an_error_is_shown_by_its_message_first_and_in_full_on_demand(ip, shop, capsys):
+    """The first time an error is shown it is short, and says how to see the rest; `%tb` shows it all."""
+    ip.user_ns["shop"] = shop
+    ip.run_cell("shop.stop('nobody')")
+    short = capsys.readouterr().out
+    assert "UnknownPluginError" in short
+    assert "%tb" in short
+    assert "shop.stop('nobody')" in short
+    assert len(short.splitlines()) < 8
+    ip.run_line_magic("tb", "")
+    full = capsys.readouterr().out
+    assert "Traceback" in full
+    assert "host.py" in full
+
+
+def test_a_plugin_error_names_its_cause_and_where_it_was_raised(ip, shop, capsys):
+    """The short form of an error that has a cause says what was raised and on which line."""
+    ip.user_ns["shop"] = shop
+    ip.run_cell("shop.start('broken')")
+    short = capsys.readouterr().out
+    assert "from RuntimeError" in short
+    assert "raise RuntimeError(EVIL)" in short

@@ -140,6 +140,22 @@ def broken(path: Path | None, error: Exception) -> RecordingError:
     )
 
 
+def remark(path: Path, *, closed: bool) -> str:
+    """What should be done about a recording that nobody is writing, or ``""``.
+
+    Args:
+        path: the file.
+        closed: whether it says that it was closed.
+    """
+    mend = f"`plugbook close {path}` makes it one whole file"
+    if log_size(path):
+        name = log_path(path).name
+        return f"The newest records are in {name}, left behind by a writer that did not close: {mend}."
+    if not closed:
+        return f"The recording was not closed; what was flushed is in it. {mend[0].upper()}{mend[1:]}."
+    return ""
+
+
 def settle(connection: sqlite3.Connection, path: Path) -> str:
     """Fold the log into the file and leave one single file behind.
 

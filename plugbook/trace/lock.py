@@ -6,12 +6,18 @@ in the same process.
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
+import time
 from pathlib import Path
+from typing import Final
 
 from plugbook.errors import RecordingBusyError
+
+_TRIES: Final = 5
+_TRY_AGAIN_S: Final = 0.01
 
 if sys.platform == "win32":
     import msvcrt
@@ -48,12 +54,16 @@ class WriterLock:
         os.write(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
     def _acquire(self, recording: Path) -> int:
+        tries = itertools.count()
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 _try_lock(descriptor)
             except OSError as busy:
                 os.close(descriptor)
+                if next(tries) < _TRIES:  # a reader that asks `is_locked` holds it for a moment
+                    time.sleep(_TRY_AGAIN_S)
+                    continue
                 msg = (
                     f"{recording} is being written by {_holder(self.path)}. Close that recording first, "
                     "or record to another path."

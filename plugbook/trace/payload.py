@@ -28,6 +28,7 @@ HIDDEN: Final = "**********"
 
 _PLAIN_TEXT = (date, time, timedelta, Decimal, PurePath, UUID)
 _INTEGER_DIGITS: Final = 4_000
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")  # differs from run to run, which would make runs differ
 _short_repr = reprlib.Repr()
 _short_repr.maxother = _short_repr.maxstring = 120
 
@@ -240,6 +241,6 @@ def _type_name(value: Any) -> str:
 
 def _safe_repr(value: Any) -> str:
     try:
-        return _short_repr.repr(value)
+        return _ADDRESS.sub("", _short_repr.repr(value))
     except Exception as broken:
         return f"<{_type_name(value)} whose repr raised {type(broken).__qualname__}>"

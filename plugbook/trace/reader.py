@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from plugbook.trace import schema
-from plugbook.trace.integrity import broken, check_header, check_identity, check_pages, log_size
+from plugbook.trace.integrity import broken, check_header, check_identity, check_pages, log_path, log_size
 from plugbook.trace.lock import is_locked
 from plugbook.trace.record import BLOCK, CallSite, Layout
 from plugbook.trace.store import being_written
@@ -69,7 +71,7 @@ class Reader:
         connection: to the recording.
         path: the file, or None in memory.
         turn: the lock that whoever uses the connection takes.
-        immutable: whether the log beside the file could not be read.
+        elsewhere: the connection is not to the file itself, but to a copy of it.
     """
 
     def __init__(
@@ -78,10 +80,10 @@ class Reader:
         path: Path | None,
         turn: threading.RLock,
         *,
-        immutable: bool = False,
+        elsewhere: bool = False,
     ) -> None:
         self.path = path
-        self.immutable = immutable
+        self.elsewhere = elsewhere
         self._connection = connection
         self._turn = turn
         self._known = Dictionaries({}, {}, {}, {})
@@ -100,10 +102,10 @@ class Reader:
         resolved = path.resolve()
         if resolved not in being_written and resolved not in _open_here:
             check_header(path)
-        connection, immutable = _connect(path)
+        connection, elsewhere = _connect(path)
         try:
             if check_identity(connection, path) < schema.VERSION:
-                connection = _migrated_copy(connection)
+                connection, elsewhere = _migrated_copy(connection), True
             schema.create_trusted_views(connection)
             connection.execute("PRAGMA query_only=ON")
             if log_size(path) and not is_locked(path) and path.stat().st_size < _expected_size(connection):
@@ -114,7 +116,7 @@ class Reader:
         except BaseException:
             connection.close()
             raise
-        return cls(connection, path, threading.RLock(), immutable=immutable)
+        return cls(connection, path, threading.RLock(), elsewhere=elsewhere)
 
     @classmethod
     def on_memory(cls, recorder: Recorder) -> Reader:
@@ -175,14 +177,20 @@ class Reader:
         It needs ADBC, which brings an SQLite of its own. Two of them in one process drop each other's locks on a
         file, so it is used only on files that were closed.
         """
-        if self.path is None or self._is_wal() or log_size(self.path) or self._resolved in being_written:
+        path = self.path
+        if (
+            path is None
+            or self.elsewhere
+            or self._is_wal()
+            or log_size(path)
+            or self._resolved in being_written
+        ):
             return None
         try:
             from adbc_driver_sqlite import dbapi
         except ImportError:
             return None
-        uri = _uri(self.path, immutable=self.immutable)
-        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+        with dbapi.connect(_uri(path)) as connection, connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
             cursor.execute(text, values or None)
             return cursor.fetch_arrow_table()
@@ -249,27 +257,45 @@ class Reader:
                 raise broken(self.path, error) from error
 
 
-def _uri(path: Path, *, immutable: bool) -> str:
+def _uri(path: Path, *, immutable: bool = False) -> str:
     return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """Open read-only; in a folder that cannot be written to, if need be, as a file that nobody changes."""
+    """Open read-only; and say whether what is opened is a copy."""
     try:
-        return _connect_as(path, immutable=False), False
+        return _connect_as(_uri(path)), False
     except sqlite3.Error as error:
         if os.access(path.absolute().parent, os.W_OK):
             raise broken(path, error) from error
+    # SQLite needs to write beside a file that has a log, or could have one. Here it cannot.
     try:
-        return _connect_as(path, immutable=True), True
-    except sqlite3.Error as error:
+        if log_size(path) == 0:
+            return _connect_as(_uri(path, immutable=True)), False
+        return _connect_to_copy(path), True
+    except (sqlite3.Error, OSError) as error:
         raise broken(path, error) from error
 
 
-def _connect_as(path: Path, *, immutable: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        _uri(path, immutable=immutable), uri=True, isolation_level=None, check_same_thread=False, timeout=10
-    )
+def _connect_to_copy(path: Path) -> sqlite3.Connection:
+    """Read a file with its log into memory, by way of a folder that can be written to."""
+    with tempfile.TemporaryDirectory(prefix="plugbook-") as folder:
+        copied = Path(folder) / path.name
+        shutil.copyfile(path, copied)
+        shutil.copyfile(log_path(path), log_path(copied))
+        with closing(_connect_as(_uri(copied))) as connection:
+            return _in_memory(connection)
+
+
+def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.backup(copy)
+    _be_careful(copy)
+    return copy
+
+
+def _connect_as(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
     try:
         _be_careful(connection)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -288,9 +314,8 @@ def _be_careful(connection: sqlite3.Connection) -> None:
 
 def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
     """An older recording brought up to date in memory: reading never changes a file."""
-    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    connection.backup(copy)
-    connection.close()
+    with closing(connection):
+        copy = _in_memory(connection)
     schema.migrate(copy)
     return copy
 

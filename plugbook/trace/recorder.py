@@ -228,7 +228,7 @@ class Recorder:
             return
         with self.turn:
             self.flush()
-            self.store.prune(MOST_ROWS)
+            self.dropped += self.store.prune(MOST_ROWS)
 
     def flush(self) -> None:
         """Write everything that was appended so far, durably: it survives ``kill -9``.

@@ -23,7 +23,7 @@ from plugbook.trace.frames import (
     STATE_COLUMNS,
     frame,
 )
-from plugbook.trace.integrity import log_path, log_size
+from plugbook.trace.integrity import log_size, remark
 from plugbook.trace.lock import is_locked
 from plugbook.trace.reader import Reader
 from plugbook.trace.record import Record, show_seq
@@ -354,7 +354,7 @@ class Recording:
             "version": reader.query("PRAGMA user_version")[0][0],
             "size_bytes": reader.size_bytes(),
             "log_bytes": 0 if path is None else log_size(path),
-            "remark": "" if path is None or busy else _remark(path, reader, closed=bool(meta.get("closed"))),
+            "remark": "" if path is None or busy else remark(path, closed=bool(meta.get("closed"))),
             "origin": self.facts("origin").get("", {}),
             "options": self.facts("options").get("", {}),
         }
@@ -455,6 +455,11 @@ class Recording:
         return int(work[0][0]), int(work[0][1])
 
     @property
+    def dropped(self) -> int:
+        """How many of the oldest rows the recorder has given up."""
+        return int(self.facts("meta").get("dropped", 0))
+
+    @property
     def cut_payloads(self) -> int:
         """How many payloads of the whole recording were longer than the cap, and are there in outline."""
         return int(
@@ -489,6 +494,11 @@ class LiveRecording(Recording):
             return super().mark(text, plugin=plugin)
         return self.recorder.put("mark", "note", plugin=plugin, payload={"text": text})
 
+    @property
+    def dropped(self) -> int:
+        """How many of the oldest rows the recorder has given up."""
+        return self.recorder.dropped
+
     def flush(self) -> None:
         """Make sure that everything recorded so far survives the end of the process.
 
@@ -514,18 +524,3 @@ class LiveRecording(Recording):
     def __repr__(self) -> str:
         state = "closed" if self.recorder.closed else "recording"
         return f"<LiveRecording {'in memory' if self.path is None else self.path}, {state}>"
-
-
-def _remark(path: Path, reader: Reader, *, closed: bool) -> str:
-    left = log_size(path)
-    mend = f"`plugbook close {path}` makes it one whole file"
-    if left and reader.immutable:
-        return (
-            f"{left:,} bytes in {log_path(path).name} cannot be read, for the folder is read-only: copy both files "
-            "into a folder that you may write to."
-        )
-    if left:
-        return f"The newest records are in {log_path(path).name}, left behind by a writer that did not close: {mend}."
-    if not closed:
-        return f"The recording was not closed; what was flushed is in it. {mend[0].upper()}{mend[1:]}."
-    return ""

@@ -223,12 +223,13 @@ class Store:
     def _one(self, query: str, *values: Any) -> Any:
         return self.connection.execute(query, values).fetchone()[0]
 
-    def prune(self, most: int) -> None:
-        """Drop the oldest rows beyond `most`; only a store in memory does."""
-        self.connection.execute(
+    def prune(self, most: int) -> int:
+        """Drop the oldest rows beyond `most` and count them; only a store in memory does."""
+        deleted = self.connection.execute(
             "DELETE FROM rows WHERE seq < (SELECT seq FROM rows ORDER BY seq DESC LIMIT 1 OFFSET ?)",
             (most - 1,),
         )
+        return deleted.rowcount
 
     def put_meta(self, name: str, data: Any) -> None:
         """Write one fact about the recording itself."""

@@ -119,7 +119,7 @@ def summarise(recording: Recording) -> Summary:
         allows=_allows(recording, info),
         overhead=overhead_ns / (last_ns - first_ns) if last_ns > first_ns else 0.0,
         overhead_ns=overhead_ns,
-        dropped=int(recording.facts("meta").get("dropped", 0)),
+        dropped=recording.dropped,
         remark=info["remark"],
         origin=info["origin"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import tempfile
@@ -142,7 +143,7 @@ def _absolute(offsets, plan, start):
 def _expected(made, part):
     plan, ticks = made.plan, made.ticks
     if plan.layout == "chain":
-        lengths = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+        lengths = [b - a for a, b in itertools.pairwise(ticks)]
         done = len(ticks) == len(plan.sites) + 1
         calls = [(site, length) for site, length in enumerate(lengths)]
         if ticks and not done:
@@ -429,7 +430,7 @@ def test_sql_reads_and_never_writes(shop):
         "PRAGMA user_version=9; SELECT 1",
         "SELECT nothing",
     ):
-        with pytest.raises((SelectionError)):
+        with pytest.raises(SelectionError):
             shop.sql(text)
     assert shop.facts("manifest") == {"billing": {"version": "1.0"}}
 

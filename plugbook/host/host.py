@@ -95,6 +95,11 @@ class Host:
         return dict(self._registry.handles)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it was closed; then it only answers questions."""
+        return self._is_closed
+
+    @property
     def states(self) -> dict[str, State]:
         """The state of every plugin, by name."""
         return {name: handle.state for name, handle in self._registry.handles.items()}
@@ -352,9 +357,6 @@ class Host:
         """Write to another recorder from now on; seqs go on, since what runs has its number already."""
         first = max(recorder.next_seq(), self.bus.next_seq())
         recorder.next_seq = itertools.count(first, BLOCK).__next__
-        before = self.bus.recorder
-        if before is not None:
-            recorder.cell = before.cell
         self.bus.recorder = recorder
         for handle in self._registry.handles.values():
             self._engine.describe(handle)

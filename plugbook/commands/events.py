@@ -1,0 +1,48 @@
+"""The word that brings an event into the host."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from plugbook.errors import UnknownNameError, suggestion
+
+from . import names
+from .kinds import EVENT
+from .words import word
+
+if TYPE_CHECKING:
+    from .door import Door
+
+_BY_EVENT = re.compile(r"([\w.-]+)(?:\s+(\{.*))?", re.DOTALL)
+
+
+@word("host")
+@click.argument("event", nargs=-1, required=True, type=EVENT)
+def publish(door: Door, event: tuple[str, ...]) -> Any:
+    r"""Publish an event, and show which handler did what.
+
+    \b
+    publish OrderPlaced(order_id=1, amount=2.0)
+    publish order.placed {"order_id": 1, "amount": 2.0}
+
+    An event is an expression in your own names, or a topic and its fields as JSON.
+    """
+    host = door.host()
+    text = " ".join(event)
+    by_topic = _BY_EVENT.fullmatch(text)
+    if by_topic is None or not _means_topic(door, by_topic):
+        return host.publish(door.evaluate(text))
+    kind = names.event_type(by_topic[1], [each.target for each in host.subscriptions])
+    if kind is None:
+        known = names.topics(door)
+        msg = f"no event is defined for the topic {by_topic[1]!r}.{suggestion(by_topic[1], known)}"
+        raise UnknownNameError(msg, name=by_topic[1], known=known)
+    return host.publish(kind.model_validate_json(by_topic[2] or "{}"))
+
+
+def _means_topic(door: Door, found: re.Match[str]) -> bool:
+    """A word alone is a variable where there is one of that name."""
+    return found[2] is not None or found[1].partition(".")[0] not in door.namespace()

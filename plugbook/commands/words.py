@@ -1,0 +1,86 @@
+"""A word of the command table, and the group of words behind a door: click, with our way to name what is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from plugbook.errors import UnknownNameError, suggestion
+
+from .door import DoorName, Needs, door_of
+
+BOTH: tuple[DoorName, ...] = ("terminal", "notebook")
+NOTEBOOK: tuple[DoorName, ...] = ("notebook",)
+TERMINAL: tuple[DoorName, ...] = ("terminal",)
+
+
+class Word(click.Command):
+    """One command. Its function takes the door first, then what was typed, and returns a value.
+
+    Attributes:
+        needs: what it works on.
+        doors: where it can be typed.
+    """
+
+    needs: Needs
+    doors: tuple[DoorName, ...]
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """What says on what it works, which each door decides, before its own parameters."""
+        return [*door_of(ctx).target_parameters(self.needs), *super().get_params(ctx)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As in click, once the door has taken its own."""
+        return super().parse_args(ctx, door_of(ctx).take_target(self.needs, args))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, and let the door bring the value to the person."""
+        door = door_of(ctx)
+        callback: Any = self.callback
+        return door.serve(lambda: ctx.invoke(callback, door, **ctx.params), ctx.params)
+
+
+class Words(click.Group):
+    """The words of one door; one that is not there is answered with the nearest."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As in click, but for the answer to a word that is not there.
+
+        Raises:
+            UnknownNameError: it is not there.
+        """
+        word = args[0]
+        if not ctx.resilient_parsing and self.get_command(ctx, word) is None:
+            known = self.list_commands(ctx)
+            prompt = door_of(ctx).prompt
+            msg = f"there is no command {word!r}.{suggestion(word, known)} '{prompt} help' lists them."
+            raise UnknownNameError(msg, name=word, known=known)
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table, which goes from plugins to recordings."""
+        return list(self.commands)
+
+
+def word(
+    needs: Needs = "", *, name: str | None = None, doors: Sequence[DoorName] = BOTH, **settings: Any
+) -> Callable[[Callable[..., Any]], Word]:
+    """Make a word of a function; its docstring is the help.
+
+    Args:
+        needs: what it works on.
+        name: the word, where it is not the function's name.
+        doors: where it can be typed.
+        **settings: for `click.Command`.
+    """
+
+    def make(function: Callable[..., Any]) -> Word:
+        made = click.command(name or function.__name__, cls=Word, **settings)(function)
+        made.needs, made.doors = needs, tuple(doors)
+        return made
+
+    return make

@@ -1,0 +1,45 @@
+"""Tells the recorders which cell is running, so that every record knows the cell that caused it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from plugbook.trace.recorder import Recorder
+
+Cell = tuple[int, str]
+
+
+def watch_cells(ip: Any) -> Callable[[], None]:
+    """Follow the cells of a shell; what is returned ends it.
+
+    Cells may nest: what runs a cell inside a cell has the inner one counted until it ends.
+    """
+    running: list[Cell | None] = []
+    enclosing = getattr(
+        ip.displayhook, "exec_result", None
+    )  # the cell with %load_ext itself gets an end alone
+    if enclosing is not None and enclosing.info is not None:
+        running.append((enclosing.execution_count or 0, enclosing.info.cell_id or ""))
+        Recorder.cell = running[-1]
+
+    def begin(info: Any) -> None:
+        # What is not stored in the history has no number of its own.
+        outer = running[-1] if running else None
+        running.append((ip.displayhook.prompt_count, info.cell_id or "") if info.store_history else outer)
+        Recorder.cell = running[-1]
+
+    def end(result: Any) -> None:
+        if running:
+            running.pop()
+        Recorder.cell = running[-1] if running else None
+
+    ip.events.register("pre_run_cell", begin)
+    ip.events.register("post_run_cell", end)
+
+    def stop() -> None:
+        ip.events.unregister("pre_run_cell", begin)
+        ip.events.unregister("post_run_cell", end)
+        Recorder.cell = None
+
+    return stop

@@ -1,0 +1,140 @@
+"""%%plugin: plugins defined and swapped in cells."""
+
+import inspect
+import pickle
+import sys
+
+import pytest
+from IPython.core.error import UsageError
+
+import plugbook
+from plugbook.errors import ConfigError, ManifestError, PluginError
+
+TAX = """%%plugin {options}
+from pydantic import BaseModel
+
+RATE = {rate}
+
+class Tax(Plugin):
+    class Config(BaseModel):
+        extra: float = 0.0
+
+    @on(OrderPlaced)
+    def tax(self, event):
+        return event.amount * RATE + self.ctx.config.extra
+"""
+
+
+def tax(rate, options=""):
+    return TAX.format(rate=rate, options=options)
+
+
+def taxed(shell):
+    report = shell.ip.user_ns["shop"].publish(shell.run("OrderPlaced(order_id=1, amount=10.0)"))
+    return next(call.result for call in report.calls if call.plugin == "tax")
+
+
+def test_a_cell_defines_and_starts_a_plugin(shop):
+    """The plugin is on the current host and runs, and what the cell defined is in the user's names."""
+    changes = shop.run(tax(0.5))
+    assert "started tax" in str(changes)
+    assert taxed(shop) == 5.0
+    assert shop.ip.user_ns["RATE"] == 0.5
+    assert shop.ip.user_ns["Tax"].manifest.name == "tax"
+
+
+def test_running_the_cell_again_swaps_the_plugin(shop):
+    """The new code answers, the old module is gone, and options are kept unless new ones are given."""
+    shop.run(tax(0.5, "--config {'extra': 1.0}"))
+    old = shop.ip.user_ns["Tax"]
+    shop.run(tax(0.2))
+    assert taxed(shop) == 3.0
+    assert shop.ip.user_ns["Tax"] is not old
+    assert old.__module__ not in sys.modules
+    shop.run(tax(0.2, "--config dict(extra=2.0)"))
+    assert taxed(shop) == 4.0
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        ("%%plugin\nclass Tax(Plugin:\n    pass", SyntaxError),
+        ("%%plugin\nclass Tax(Plugin, nmae='tax'):\n    pass", ManifestError),
+        ("%%plugin\nclass Tax(Plugin):\n    @on('order.*')\n    def tax(self):\n        pass", ManifestError),
+        ("%%plugin\nclass Tax(Plugin):\n    rate = 1 / 0", ZeroDivisionError),
+        ("%%plugin\nx = 1", ManifestError),
+        (tax(0.2, "--config {'extra': 'much'}"), ConfigError),
+        (tax(0.2, "--confg {}"), UsageError),
+    ],
+)
+def test_a_broken_cell_leaves_the_old_plugin_running(shop, cell, kind):
+    """Whatever is wrong with the cell, it is shown, and the plugin that runs goes on."""
+    shop.run(tax(0.5))
+    modules = {name for name in sys.modules if name.startswith("plugin_cell_")}
+    assert isinstance(shop.fail(cell), kind)
+    assert taxed(shop) == 5.0
+    assert {name for name in sys.modules if name.startswith("plugin_cell_")} == modules
+
+
+def test_a_plugin_that_does_not_start_is_an_error(shop):
+    """A start that raises makes the cell fail, with the original error as the cause."""
+    error = shop.fail(
+        "%%plugin\nclass Tax(Plugin):\n    def start(self, ctx):\n        raise OSError('no ink')"
+    )
+    assert isinstance(error, PluginError)
+    assert isinstance(error.__cause__, OSError)
+
+
+def test_a_name_of_the_users_is_never_overwritten(shop, capsys):
+    """A variable that did not come from such a cell stays, and that is said."""
+    shop.run("RATE = 'mine'")
+    shop.run(tax(0.5))
+    assert shop.ip.user_ns["RATE"] == "mine"
+    assert "Your own RATE stays as it is" in capsys.readouterr().out
+    assert taxed(shop) == 5.0
+
+
+def test_its_source_is_found_and_it_can_be_pickled(shop):
+    """inspect.getsource, pickle and tracebacks find the class, with the line numbers of the cell."""
+    shop.run(
+        "%%plugin\n\nclass Tax(Plugin):\n    @on(OrderPlaced)\n    def tax(self, event):\n        return 1 / 0\n"
+    )
+    kind = shop.ip.user_ns["Tax"]
+    assert inspect.getsource(kind).startswith("class Tax(Plugin):")
+    assert inspect.getsource(kind.tax).strip().endswith("return 1 / 0")
+    assert pickle.loads(pickle.dumps(kind)) is kind
+    report = shop.run("shop.publish(OrderPlaced(order_id=1))")
+    assert report.errors[0].error.__traceback__.tb_lineno == 6
+
+
+def test_several_plugins_of_a_cell_wait_for_each_other(shop):
+    """The order in which they are written does not matter, nor does a base class with an underscore."""
+    shop.run(
+        "%%plugin\n"
+        "class Second(Plugin, requires=['first']):\n    pass\n"
+        "class _Base(Plugin):\n    pass\n"
+        "class First(_Base):\n    pass\n"
+    )
+    states = shop.ip.user_ns["shop"].states
+    assert (states["first"], states["second"]) == ("active", "active")
+    assert "base" not in states
+
+
+def test_what_a_later_cell_brings_starts_what_waited(shop):
+    """A plugin that was blocked for a missing one starts when a cell defines that one."""
+    assert "other" in str(shop.run("%%plugin\nclass Needy(Plugin, requires=['other']):\n    pass"))
+    assert shop.ip.user_ns["shop"].states["needy"] != "active"
+    shop.run("%%plugin\nclass Other(Plugin):\n    pass")
+    assert shop.ip.user_ns["shop"].states["needy"] == "active"
+
+
+def test_without_a_host_one_is_made(shell):
+    """The first cell makes the current host; a closed one is replaced."""
+    shell.run("from plugbook import Plugin")
+    shell.run("%%plugin\nclass Tax(Plugin):\n    pass")
+    first = plugbook.current()
+    assert first.states == {"tax": "active"}
+    first.close()
+    shell.run("%%plugin\nclass Tax(Plugin):\n    pass")
+    assert plugbook.current() is not first
+    assert plugbook.current().states == {"tax": "active"}

@@ -1,0 +1,245 @@
+"""The words behind %pb, in a real shell."""
+
+import json
+
+import pytest
+from IPython.core.error import UsageError
+
+import plugbook
+from plugbook.errors import ConfigError, RecordingMissingError, UnknownNameError, UnknownPluginError
+
+
+def test_a_word_alone_shows_what_is_current(shop):
+    """%pb gives the current host; with none, it says how to get one."""
+    assert shop.run("%pb") is shop.ip.user_ns["shop"]
+    plugbook.use(None)
+    assert "start a host" in str(shop.run("%pb"))
+
+
+def test_both_names_are_the_same_magic(shop):
+    """%plugbook is %pb."""
+    assert str(shop.run("%plugbook why billing")) == str(shop.run("%pb why billing"))
+
+
+def test_values_are_returned(shop):
+    """An assignment keeps what the word gives."""
+    shop.run("x = %pb why billing")
+    assert shop.ip.user_ns["x"].state == "active"
+
+
+def test_the_lifecycle_is_driven_by_words(shop):
+    """stop, plan and start do what the host's methods do."""
+    host = shop.ip.user_ns["shop"]
+    assert str(shop.run("%pb plan stop ledger")).count("stop") == 3
+    shop.run("%pb stop ledger")
+    assert set(map(str, host.states.values())) == {"stopped"}
+    shop.run("%pb start billing")
+    assert set(map(str, host.states.values())) == {"active"}
+    shop.run("%pb restart ledger")
+    shop.run("%pb remove billing")
+    assert list(host.plugins) == ["ledger"]
+    shop.run("%pb add Billing --config {'currency': 'USD'}")
+    assert host.plugins["billing"].config.currency == "USD"
+
+
+def test_the_list_is_a_table_with_states(shop):
+    """List names every plugin with version and state, as text and as HTML."""
+    listed = shop.run("%pb list")
+    assert "ledger   1.0      active" in str(listed)
+    assert "<td" in listed._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "OrderPlaced(order_id=1, amount=2.0)",
+        'order.placed {"order_id": 1, "amount": 2.0}',
+        "ready",
+        "made['first']",
+    ],
+)
+def test_an_event_is_published_as_an_expression_or_by_its_topic(shop, event):
+    """An expression in the user's names, or a topic with JSON: both reach the handlers."""
+    shop.run("ready = OrderPlaced(order_id=1, amount=2.0); made = {'first': ready}")
+    report = shop.run(f"%pb publish {event}")
+    assert [call.result for call in report.calls] == [2.0, "EUR"]
+
+
+def test_the_event_somebody_listens_to_is_the_one_that_is_meant(shop):
+    """After the event class was defined again, its topic still means the one that has handlers of its own."""
+    shop.run("class OrderPlaced(Event, topic='order.placed'):\n    order_id: int")
+    report = shop.run('%pb publish order.placed {"order_id": 1}')
+    assert len(report.calls) == 2
+
+
+def test_an_unknown_topic_gets_a_suggestion(shop):
+    """A topic that is nearly right is answered with the right one."""
+    error = shop.fail("%pb publish order.placd {}")
+    assert isinstance(error, UnknownNameError)
+    assert "'order.placed'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "said"),
+    [
+        ("%pb strat", UnknownNameError, "Did you mean 'start'?"),
+        ("%pb why billin", UnknownPluginError, "Did you mean 'billing'?"),
+        ("%pb why", UsageError, "Missing argument 'NAME'"),
+        ("%pb plan stpo ledger", UsageError, "'stop'"),
+        ("%pb config billing curency=USD", ConfigError, "Did you mean 'currency'?"),
+        ("%pb config billing currency", ConfigError, "OPTION=VALUE"),
+        ("%pb config biling", UnknownPluginError, "'billing'"),
+        ("%pb use shopp", UnknownNameError, "'shop'"),
+        ("%pb use OrderPlaced", UnknownNameError, "neither a host nor a recording"),
+        ("%pb open nowhere.plugbook", RecordingMissingError, "nowhere.plugbook"),
+        ("%pb detach", UnknownNameError, "nothing is attached"),
+        ("%pb tree x", UsageError, "such as 10 or 10.3"),
+    ],
+)
+def test_a_mistake_is_answered_with_what_to_do(shop, line, kind, said):
+    """Every mistake raises a short error that says what was meant or what to write."""
+    error = shop.fail(line)
+    assert isinstance(error, kind)
+    assert said in str(error)
+
+
+def test_a_mistake_is_shown_short_and_in_full_by_tb(shop, capsys):
+    """The message comes first and no traceback; %tb shows it all."""
+    shop.fail("%pb why billin")
+    shown = capsys.readouterr().out
+    assert "Did you mean 'billing'?" in shown.splitlines()[0]
+    assert "Traceback" not in shown
+    shop.run("%tb")
+    assert "Traceback" in capsys.readouterr().out
+
+
+def test_a_mistake_in_a_setting_stops_nothing(shop):
+    """A configuration that does not fit is refused while the plugin goes on."""
+    before = shop.ip.user_ns["shop"].plugins["billing"].since_ns
+    shop.fail("%pb config billing currency=[]")
+    assert shop.ip.user_ns["shop"].plugins["billing"].since_ns == before
+
+
+def test_settings_are_shown_and_set(shop):
+    """Config shows the options, and replaces the plugin by itself with the new ones."""
+    assert "EUR" in str(shop.run("%pb config billing"))
+    shop.run("%pb config billing currency=USD")
+    assert shop.ip.user_ns["shop"].publish(shop.run("OrderPlaced(order_id=1)")).calls[-1].result == "USD"
+    assert "no options" in str(shop.run("%pb config ledger"))
+
+
+def test_a_recording_is_made_opened_and_looked_at(shop, tmp_path):
+    """record, close, open, summary, select, tree, export, mark: the whole way of a file."""
+    file = tmp_path / "my run.plugbook"
+    shop.run(f"%pb record '{file}'")
+    shop.run('%pb publish order.placed {"order_id": 7}')
+    shop.run("%pb mark before the fix")
+    assert "is closed" in str(shop.run("%pb close"))
+    recording = shop.run(f"%pb open '{file}'")
+    assert shop.run("%pb") is recording
+    assert shop.run("%pb summary").counts["event"] == 1
+    event = next(iter(shop.run("%pb select --topics order.* --kinds event").records()))
+    assert json.loads(json.dumps(event.payload))["order_id"] == 7
+    assert "order.placed" in str(shop.run(f"%pb tree {event.seq // 1024}"))
+    assert "before the fix" in shop.run("%pb select --kinds mark").marks()["payload"][0]
+    out = shop.run(f"%pb export '{tmp_path / 'out.jsonl'}' --kinds event")
+    assert len(out.read_text().splitlines()) == 1
+    assert "billing" in str(shop.run("%pb list"))
+    shop.run("%pb close")
+    assert plugbook.current() is None
+
+
+def test_a_file_may_stand_after_the_word_as_in_the_terminal(shop, tmp_path):
+    """%pb summary FILE looks at a file and leaves the current host what it was."""
+    file = tmp_path / "run.plugbook"
+    shop.run(f"with shop.record('{file}'): shop.publish(OrderPlaced(order_id=1))")
+    assert shop.run(f"%pb summary {file}").counts["event"] == 1
+    assert shop.run("%pb") is shop.ip.user_ns["shop"]
+
+
+def test_the_defaults_hold_for_a_recording(shop, tmp_path):
+    """What %config Plugbook hides is hidden in what %pb record writes, and a variable may name the file."""
+    shop.run("%config Plugbook.redact = ['order_id']")
+    shop.run(f"where = '{tmp_path / 'run.plugbook'}'")
+    shop.run("%pb record $where")
+    shop.run("%pb publish OrderPlaced(order_id=123456)")
+    shop.run("%pb close")
+    assert b"123456" not in (tmp_path / "run.plugbook").read_bytes()
+
+
+def test_a_host_in_memory_has_no_file_to_close(shop):
+    """Close leaves a host that records in memory as it is."""
+    assert "no file" in str(shop.run("%pb close"))
+    assert shop.run("%pb publish OrderPlaced(order_id=1)").done
+    assert len(shop.ip.user_ns["shop"].recording.select(kinds="event")) == 1
+
+
+def test_another_host_can_be_used(shop):
+    """Use makes the host in a variable the current one."""
+    shop.run("other = Host([Ledger])")
+    shop.run("%pb use other")
+    assert "billing" not in str(shop.run("%pb list"))
+    shop.run("other.close()")
+
+
+def test_a_foreign_system_is_attached_and_detached(shop):
+    """Attach records a pluggy manager until detach; then its calls can be looked at."""
+    shop.run(
+        "import pluggy\n"
+        "spec, impl = pluggy.HookspecMarker('x'), pluggy.HookimplMarker('x')\n"
+        "class Spec:\n    @spec\n    def greet(self, name): ...\n"
+        "class Hello:\n    @impl\n    def greet(self, name): return name\n"
+        "pm = pluggy.PluginManager('x'); pm.add_hookspecs(Spec); pm.register(Hello(), 'hello')\n"
+    )
+    recording = shop.run("%pb attach pm")
+    shop.run("pm.hook.greet(name='Ada')")
+    assert shop.run("%pb detach") is recording
+    shop.run("pm.hook.greet(name='Bob')")
+    assert recording.count("event") == 1
+    shop.run("%pb close")
+
+
+def test_help_lists_and_explains(shop, capsys):
+    """Help names every word, help WORD explains one, and --help does as well."""
+    assert "publish" in str(shop.run("%pb help"))
+    assert "first cause" in str(shop.run("%pb help why"))
+    shop.run("%pb why --help")
+    assert "first cause" in capsys.readouterr().out
+    assert "'why'" in str(shop.fail("%pb help whi"))
+    shop.run("%pb?")
+    assert "why" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("%pb st", {"start", "stop"}),
+        ("x = %pb why b", {"billing"}),
+        ("%plugbook why ", {"billing", "ledger"}),
+        ("%pb plan stop l", {"ledger"}),
+        ("%pb publish order", {"order.placed"}),
+        ("%pb publish OrderP", {"OrderPlaced"}),
+        ("%pb use ", {"shop"}),
+        ("%pb select --ki", {"--kinds"}),
+        ("%pb select --topics order", {"order.placed"}),
+        ("%pb select --kinds s", {"state"}),
+        ("%pb why billing ", {"--help"}),
+    ],
+)
+def test_tab_completes_words_names_and_options(shop, line, offered):
+    """TAB offers what the table knows, and nothing of IPython's beside it."""
+    assert offered <= set(shop.complete(line))
+    if "publish" not in line:
+        assert len(shop.complete(line)) <= len(offered) + 1
+
+
+def test_tab_completes_files(shop, tmp_path, monkeypatch):
+    """Files are completed, folders with a slash, recordings first; hidden ones only when asked for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for name in ("runs/b.plugbook", "a.txt", "z.plugbook", ".hidden"):
+        (tmp_path / name).touch()
+    assert shop.complete("%pb open ") == ["runs/", "z.plugbook", "a.txt"]
+    assert shop.complete("%pb open runs/") == ["runs/b.plugbook"]
+    assert shop.complete("%pb open nowhere/x") == []
+    assert shop.complete("%pb tree z") == ["z.plugbook"]

@@ -10,12 +10,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from plugbook.errors import PlugbookError
+from plugbook.replay.progress import draw_with
+
+from .progress import ProgressBars
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from plugbook._types import Disconnect
 
 _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -42,6 +47,9 @@ _MACHINERY: Final = (
 
 _RENDER: Final = "_render_traceback_"
 
+_progress: WeakKeyDictionary[Any, Disconnect] = WeakKeyDictionary()
+"""For each shell, what takes its progress bars away again."""
+
 
 def register(ip: InteractiveShell) -> None:
     """Let our objects show themselves as HTML, and our errors by their message.
@@ -54,6 +62,7 @@ def register(ip: InteractiveShell) -> None:
         module, _, type_name = path.rpartition(".")
         formatter.for_type_by_name(module, type_name, _drawn_by(name))
     setattr(PlugbookError, _RENDER, _Tracebacks(ip).method())
+    _progress[ip] = draw_with(ProgressBars())
 
 
 def unregister(ip: InteractiveShell) -> None:
@@ -69,6 +78,9 @@ def unregister(ip: InteractiveShell) -> None:
     if _RENDER in vars(PlugbookError):
         delattr(PlugbookError, _RENDER)
     restore_renderer()
+    disconnect = _progress.pop(ip, None)
+    if disconnect is not None:
+        disconnect()
 
 
 def _formatter(ip: InteractiveShell) -> Any:

@@ -7,7 +7,7 @@ decision is made here. Changes may come from any thread, and so may requests.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 import anywidget
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from plugbook.host.host import Host
+    from plugbook.replay.player import Player
     from plugbook.trace.recording import Recording
 
 _STARTABLE: Final = ("discovered", "resolved", "loaded", "stopped", "failed", "unloaded")
@@ -43,7 +44,7 @@ class Explorer(anywidget.AnyWidget):
     is shown as it ended.
 
     Args:
-        source: a host, or a recording.
+        source: a host, a recording, or a player, which is shown with its host or recording.
         player: a replay to steer from here; `player` can also be set later.
 
     Example:
@@ -66,8 +67,9 @@ class Explorer(anywidget.AnyWidget):
     transport = traitlets.Dict().tag(sync=True)
     marks = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, source: Host | Recording, player: Any = None) -> None:
-        self._source = cast("Any", source)  # what it can do depends on which of the two it is
+    def __init__(self, source: Host | Recording | Player, player: Player | None = None) -> None:
+        # What the source can do depends on whether it is a host.
+        self._source, player = _told_apart(source, player)
         self._log = ErrorLog()
         self._transport = Transport(self._changed)
         self._refreshing = threading.Lock()
@@ -75,7 +77,7 @@ class Explorer(anywidget.AnyWidget):
         self._disconnect: Callable[[], None] | None = None
         super().__init__(
             title=_title(self._source),
-            live=is_host(source),
+            live=is_host(self._source),
             marks={name: [mark.colour, mark.glyph] for name, mark in STATES.items()},
         )
         _open.add(self)
@@ -89,12 +91,12 @@ class Explorer(anywidget.AnyWidget):
             self._disconnect = self._source.on_change(self._changed)
 
     @property
-    def player(self) -> Any:
+    def player(self) -> Player | None:
         """The replay that the transport steers, or None."""
         return self._transport.player
 
     @player.setter
-    def player(self, player: Any) -> None:
+    def player(self, player: Player | None) -> None:
         self._transport.attach(player)
         self.transport = self._transport.view()
         if player is not None:
@@ -229,6 +231,13 @@ class Explorer(anywidget.AnyWidget):
     def _words(self) -> str:
         lines = [f"  {row['name']:<24} {row['state']:<12} {row['why']}".rstrip() for row in self.plugins]
         return "\n".join([f"Explorer of {self.title}: {self._counts()}, {self.error_count} errors", *lines])
+
+
+def _told_apart(source: Any, player: Player | None) -> tuple[Any, Player | None]:
+    """The host or recording to show, and the player to steer."""
+    if hasattr(source, "play"):
+        return (source.host if source.host is not None else source.recording), source
+    return source, player
 
 
 def _title(source: Any) -> str:

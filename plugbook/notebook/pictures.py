@@ -6,7 +6,7 @@ import json
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from plugbook.errors import PlugbookError
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from plugbook.events.report import Call, Report
     from plugbook.host.host import Host
     from plugbook.host.plan import Changes, Plan, Why
+    from plugbook.replay.player import Player
     from plugbook.trace.record import Record
     from plugbook.trace.recording import Recording
     from plugbook.trace.summary import Summary
@@ -44,6 +45,7 @@ _SUMMED_UP: Final = 100_000
 """Records up to which showing a recording sums it up at once; beyond, that would keep a cell waiting."""
 
 _TREE_SHOWN: Final = 400
+_NOTES_SHOWN: Final = 5
 
 
 def report(shown: Report) -> str:
@@ -278,17 +280,27 @@ def _tree_row(record: Record, depth: int, *, asked: bool) -> tuple[object, ...]:
     )
 
 
-def player(shown: Any) -> str:
-    """Where a replay stands."""
-    position = getattr(shown, "position", None)
-    rate = getattr(shown, "rate", None)
-    notes = [
-        str(getattr(shown, "state", "")),
-        "" if position is None else f"at {_seq_text(position)}",
-        "as fast as it goes" if rate is None else f"{rate:g} × real time",
+def player(shown: Player) -> str:
+    """Where a replay stands, and what it did so far."""
+    position, result = shown.position, shown.result
+    rate = "as fast as it goes" if shown.rate is None else f"{shown.rate:g} × real time"
+    place = f"{position.index:,} of {count_text(shown.total, 'event')}"
+    figures = [
+        (f"{result.published:,}", "published"),
+        (f"{result.calls:,}", "calls"),
+        (f"{result.errors:,}", "errors"),
+        (f"{result.matched:,}", "published by handlers as recorded"),
+        (f"{result.differs + result.missing + result.extra:,}", "otherwise"),
     ]
-    words = "play(), pause(), step(), seek(seq=... or time=...); explore() shows buttons for them."
-    return page(head("Player", *notes), tag("div", words, cls="pb-quiet"))
+    notes = [
+        tag("li", str(note)) for note in (*result.differences[:_NOTES_SHOWN], *result.skips[:_NOTES_SHOWN])
+    ]
+    return page(
+        head("Player", str(shown.state), rate),
+        tag("div", bar(position.index / max(shown.total, 1), place)),
+        stats(figures) if result.events else None,
+        tag("ul", *notes) if notes else None,
+    )
 
 
 def error(shown: PlugbookError) -> str:

@@ -8,6 +8,8 @@ from plugbook import Event, Host, Plugin, on
 from plugbook.errors import PlugbookError
 from plugbook.notebook import display, pictures
 from plugbook.notebook.markup import MOST_ROWS, page, table, tag
+from plugbook.notebook.progress import ProgressBars
+from plugbook.replay import progress
 
 EVIL = "<script>alert('x')</script>"
 
@@ -185,3 +187,50 @@ def test_a_plugin_error_names_its_cause_and_where_it_was_raised(ip, shop, capsys
     short = capsys.readouterr().out
     assert "from RuntimeError" in short
     assert "raise RuntimeError(EVIL)" in short
+
+
+def test_a_player_shows_where_it_stands_and_what_it_did(shop):
+    """A player's picture holds its position, and how many events it published."""
+    shop.publish(OrderPlaced(order_id=1))
+    shop.publish(OrderPlaced(order_id=2))
+    with shop.replay(shop.recording, rate=None) as player:
+        player.step()
+        shown = pictures.player(player)
+    assert "1 of 2 events" in shown
+    assert "published" in shown
+
+
+def test_a_long_replay_draws_one_bar_that_moves(shop, monkeypatch):
+    """The first drawing displays a bar, the following ones update it in place."""
+    drawn = []
+
+    class Handle:
+        def update(self, shown, raw):
+            drawn.append(("update", shown["text/plain"]))
+
+    def fake_display(shown, raw, display_id):
+        drawn.append(("display", shown["text/plain"]))
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", fake_display)
+    shop.publish(OrderPlaced(order_id=1))
+    bars = ProgressBars()
+    with shop.replay(shop.recording, rate=None) as player:
+        bars(player)
+        player.play()
+        bars(player)
+    assert [what for what, _ in drawn] == ["display", "update"]
+    assert "0 of 1 event" in drawn[0][1]
+    assert "1 of 1 event, ended" in drawn[1][1]
+
+
+def test_a_loaded_shell_draws_progress_until_it_is_unloaded():
+    """`register` puts one drawer of progress in, and `unregister` takes it out."""
+    shell = InteractiveShell()
+    before = len(progress._drawers)
+    display.register(shell)
+    assert len(progress._drawers) == before + 1
+    display.unregister(shell)
+    assert len(progress._drawers) == before
+    shell.history_manager.end_session()
+    shell.history_manager = None

@@ -232,3 +232,35 @@ def test_many_changes_are_few_refreshes():
     until(lambda: calls)
     follower.stop()
     assert len(calls) < 50
+
+
+def test_the_transport_steers_a_replay(shop):
+    """Step, play, seek and speed reach the player; the view follows where it stands."""
+    for number in range(5):
+        shop.publish(Ping(n=number))
+    with shop.replay(shop.recording, rate=None) as player:
+        explorer = Explorer(player)
+        assert explorer.transport["label"].startswith("0 of 5 events")
+        ask(explorer, do="step")
+        assert explorer.transport["label"].startswith("1 of 5 events")
+        ask(explorer, do="rate", value=2)
+        assert player.rate == 2
+        ask(explorer, do="rate", value=None)
+        ask(explorer, do="play")
+        until(lambda: explorer.transport["state"] == "ended")
+        assert explorer.transport["at"] == explorer.transport["steps"]
+        ask(explorer, do="seek", value=0)
+        assert player.position.index == 0
+        explorer.close()
+    assert player._listeners == []
+
+
+def test_a_refused_speed_is_told(shop, explorer):
+    """What the player refuses is a notice, not an exception."""
+    shop.publish(Ping())
+    with shop.replay(shop.recording) as player:
+        explorer.player = player
+        ask(explorer, do="rate", value=-1)
+        assert explorer.notice["kind"] == "error"
+        explorer.player = None
+    assert explorer.transport == {}

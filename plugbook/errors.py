@@ -69,6 +69,10 @@ class HostClosedError(PlugbookError, RuntimeError):
     """The host was closed; make a new one."""
 
 
+class ReplayError(PlugbookError, RuntimeError):
+    """A player cannot do that now: it was closed, or another one is playing on the same host."""
+
+
 class TopicError(PlugbookError, ValueError):
     """A topic or a topic pattern is not well formed."""
 

@@ -1,0 +1,272 @@
+"""Holding back what handlers publish in a replay, and comparing it with what they published in the recording.
+
+An emission and a recorded event belong together if they have the same cause path: the recorded event that
+was being handled, the handler, the topic, and how many of that topic this very call published before.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from plugbook._clock import tick
+from plugbook.errors import DeadlockError
+from plugbook.events.cause import Cause
+from plugbook.events.report import Report
+from plugbook.trace.record import BLOCK, CallSite, Dispatch
+
+from .rebuild import why_incomplete
+from .result import MOST_KEPT, Difference
+
+if TYPE_CHECKING:
+    from plugbook.events.bus import Bus
+    from plugbook.events.event import Event
+    from plugbook.events.subscription import HandlerPlan
+
+    from .stream import Row, Stream
+
+_RECENT: Final = 20_000
+
+
+class Path(NamedTuple):
+    """Where an event comes from: `event` is the recorded one that was handled, in the player's `run`."""
+
+    run: int
+    event: int
+    handler: str
+    plugin: str
+    topic: str
+
+
+class Delivery(NamedTuple):
+    """A recorded event that was delivered: its numbers there and here, and who it went to."""
+
+    run: int
+    seq: int
+    plan: int | None
+    live_seq: int
+    live_root: int
+    live_plan: HandlerPlan
+
+
+class Held(NamedTuple):
+    """An emission that was held back, and the report its handler was given."""
+
+    payload: str
+    report: Report
+
+
+class Emissions:
+    """The gate of a replay.
+
+    Held back are the events that come out of a delivered event, in its handlers or in the tasks they have
+    spawned, and while the replay is `active` those of background tasks, for the recording has its own. What
+    a person publishes goes through, with all that follows from it.
+
+    Args:
+        bus: where recorded events are delivered.
+        stream: where they come from.
+        is_playing: whether the replay is running at this moment.
+
+    Attributes:
+        active: whether background tasks are held back.
+        delivering: the event that is being delivered, and its seq in the recording.
+        matched, held, differs: see `Result`.
+    """
+
+    def __init__(self, bus: Bus, stream: Stream, is_playing: Callable[[], bool]) -> None:
+        self._bus = bus
+        self._stream = stream
+        self.is_playing = is_playing
+        self.active = False
+        self.delivering: tuple[Event, int] | None = None
+        self.matched = self.differs = self.held = 0
+        self._run = 0
+        self._waiting: dict[Path, deque[Held]] = {}
+        self._missed: dict[Path, deque[int]] = {}
+        self._differing: list[Difference] = []
+        self._recorded = _Recent()
+        self._live = _Recent()
+        self._turn = threading.Lock()
+
+    # -- what handlers publish ----------------------------------------------------------------------
+
+    def __call__(self, event: Event, plugin: str) -> Report | None:
+        """Hold an emission back, or let it through; see `Bus.gate`."""
+        cause = self._bus.cause()
+        path = self._path_of(event, cause)
+        if path is None:
+            is_live = cause is not None and cause.report is not None
+            if is_live or not plugin or not self.active:
+                return None
+            self.held += 1
+            return self._pending(event, plugin, cause)
+        report = self._pending(event, plugin, cause)
+        payload = event.__plugbook_json__()
+        with self._turn:
+            missed = self._missed.get(path)
+            if missed:
+                self._compare(path, missed.popleft(), payload)
+            else:
+                self._waiting.setdefault(path, deque()).append(Held(payload, report))
+        return report
+
+    def _path_of(self, event: Event, cause: Cause | None) -> Path | None:
+        if cause is None:
+            return None
+        topic = type(event).__topic__
+        report = cause.report
+        if report is not None and self.delivering is not None and report.event is self.delivering[0]:
+            site = report.plan.sites[_index(report, cause.seq)]
+            return Path(self._run, self.delivering[1], site.name, site.plugin, topic)
+        first = cause.seq - cause.seq % BLOCK if report is None else report.seq
+        delivery = self._live.get(first)
+        index = cause.seq - first - 1
+        if delivery is None or not 0 <= index < len(delivery.live_plan.sites):
+            return None
+        site = delivery.live_plan.sites[index]
+        return Path(delivery.run, delivery.seq, site.name, site.plugin, topic)
+
+    def _pending(self, event: Event, plugin: str, cause: Cause | None) -> Report:
+        parent, root = (cause.seq, cause.root) if cause else (None, 0)
+        plan = self._bus.plan_of(type(event))
+        report = Report(0, event, plan, plugin, parent, root, tick(), [], threading.get_ident(), None)
+        report.waiter = _refuse_to_wait
+        return report
+
+    # -- what was recorded --------------------------------------------------------------------------
+
+    def reached(self, row: Row) -> tuple[Cause | None, Report | None]:
+        """Compare a recorded event, whose place has come, with what its handler published.
+
+        Returns:
+            What causes it in this replay, and the report that its publisher holds; None where there is none.
+        """
+        parent = row.parent
+        if parent is None:
+            return None, None
+        delivery = self._recorded.get(self._stream.known.event_of(parent))
+        if delivery is None:
+            return None, None
+        site = None if delivery.seq == parent else self._stream.site(delivery.seq, delivery.plan, parent)
+        if site is None:
+            return Cause(delivery.live_seq, delivery.live_root), None
+        path = Path(delivery.run, delivery.seq, site.name, site.plugin, self._stream.known.names[row.topic])
+        with self._turn:
+            waiting = self._waiting.get(path)
+            held = waiting.popleft() if waiting else None
+            if held is None:
+                self._missed.setdefault(path, deque()).append(row.seq)
+            else:
+                self._compare(path, row.seq, held.payload, row.payload)
+                if not waiting:
+                    del self._waiting[path]
+        return Cause(_live_call(delivery, site), delivery.live_root), held and held.report
+
+    def delivered(self, row: Row, report: Report) -> None:
+        """Remember who a recorded event went to, for what may still come out of it."""
+        delivery = Delivery(self._run, row.seq, row.plan, report.seq, report.root, report.plan)
+        self._recorded.put(row.seq, delivery)
+        self._live.put(report.seq, delivery)
+
+    def jump(self) -> None:
+        """Forget what is expected, for the cursor was moved; what was missed so far stays missed."""
+        with self._turn:
+            self._run += 1
+            self._waiting.clear()
+            self._recorded = _Recent()
+
+    def _compare(self, path: Path, seq: int, payload: str, recorded: str | None = None) -> None:
+        recorded = self._stream.payload(seq) if recorded is None else recorded
+        if payload == recorded or why_incomplete(recorded) or json.loads(payload) == json.loads(recorded):
+            self.matched += 1
+            return
+        self.differs += 1
+        if len(self._differing) < MOST_KEPT:
+            self._differing.append(_difference("differs", path, seq, recorded, payload))
+
+    # -- the sum of it ------------------------------------------------------------------------------
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any emission has not met its recorded event yet."""
+        return bool(self._waiting)
+
+    def counts(self, *, is_over: bool) -> dict[str, Any]:
+        """The fields of a `Result` that are about emissions; what still waits is extra when all is over."""
+        with self._turn:
+            missed = [(path, seq) for path, seqs in self._missed.items() for seq in seqs]
+            waiting = (
+                [(path, held) for path, each in self._waiting.items() for held in each] if is_over else []
+            )
+        return {
+            "matched": self.matched,
+            "differs": self.differs,
+            "held": self.held,
+            "missing": len(missed),
+            "extra": len(waiting),
+            "differences": (
+                *self._differing,
+                *(
+                    _difference("missing", path, seq, self._stream.payload(seq), "")
+                    for path, seq in missed[:MOST_KEPT]
+                ),
+                *(_difference("extra", path, None, "", held.payload) for path, held in waiting[:MOST_KEPT]),
+            ),
+        }
+
+
+class _Recent:
+    """The deliveries of late by some number; those long past are forgotten, so that memory stays bounded."""
+
+    def __init__(self) -> None:
+        self._young: dict[int, Delivery] = {}
+        self._old: dict[int, Delivery] = {}
+
+    def put(self, number: int, delivery: Delivery) -> None:
+        young = self._young
+        young[number] = delivery
+        if len(young) >= _RECENT:
+            self._old, self._young = young, {}
+
+    def get(self, number: int) -> Delivery | None:
+        return self._young.get(number) or self._old.get(number)
+
+
+def settle(held: Report, report: Report) -> None:
+    """Let a report that was held back say what became of the recorded event in its place."""
+    for name in (*Report.__slots__, *Dispatch.__slots__):
+        if name not in ("event", "waiter", "ticks") and hasattr(report, name):
+            setattr(held, name, getattr(report, name))
+    held.ticks = report.ticks
+
+
+def _index(report: Report, seq: int) -> int:
+    """Which call of a report has that seq, counted from 0."""
+    block = seq - seq % BLOCK
+    return (report.seq, *report.blocks).index(block) * (BLOCK - 1) + seq % BLOCK - 1
+
+
+def _live_call(delivery: Delivery, site: CallSite) -> int:
+    """The call of this replay that stands for a recorded one, or the event itself where there is none."""
+    for index, each in enumerate(delivery.live_plan.sites[: BLOCK - 1]):
+        if (each.name, each.plugin) == (site.name, site.plugin):
+            return delivery.live_seq + 1 + index
+    return delivery.live_seq
+
+
+def _difference(
+    kind: Literal["differs", "missing", "extra"], path: Path, seq: int | None, recorded: str, replayed: str
+) -> Difference:
+    return Difference(kind, path.topic, path.event, path.handler, path.plugin, seq, recorded, replayed)
+
+
+def _refuse_to_wait(what: str, is_done: Callable[[], bool], timeout: float | None) -> None:
+    msg = (
+        f"waiting for {what} here could never end: a replay holds it back, and delivers what the recording has of "
+        "it at its recorded place; the report is done after that"
+    )
+    raise DeadlockError(msg)

@@ -1,0 +1,119 @@
+"""What became of a replay: how many events were published, and where the handlers did not do what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from plugbook.trace.record import show_seq
+
+MOST_KEPT: Final = 200
+"""How many differences and skipped events are kept; all of them are counted."""
+
+_MOST_SHOWN: Final = 5
+
+
+class Difference(NamedTuple):
+    """An event that handlers published otherwise than in the recording.
+
+    Attributes:
+        kind: ``differs`` in its payload; ``missing`` if only the recording has it, ``extra`` if only the replay.
+        topic: its topic.
+        event: seq of the recorded event whose handler published it.
+        handler, plugin: which handler, and who owns it.
+        seq: its own seq in the recording, or None if it is extra.
+        recorded, replayed: its payload here and there as JSON text, ``""`` where there is none.
+    """
+
+    kind: Literal["differs", "missing", "extra"]
+    topic: str
+    event: int
+    handler: str
+    plugin: str
+    seq: int | None
+    recorded: str
+    replayed: str
+
+    def __str__(self) -> str:
+        where = show_seq(self.event if self.seq is None else self.seq)
+        values = " -> ".join(text for text in (self.recorded, self.replayed) if text)
+        return f"{self.kind} {where} {self.topic} of {self.handler}: {values}"[:160]
+
+
+class Skipped(NamedTuple):
+    """A recorded event that could not be published again."""
+
+    seq: int
+    topic: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{show_seq(self.seq)} {self.topic}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a player has done so far.
+
+    Attributes:
+        events: how many events were passed; `published` how many of them reached the bus.
+        calls: how many handler calls they led to; `errors` how many of those failed.
+        unhandled: how many of them no handler wanted.
+        matched: how many events that handlers published are those of the recording.
+        differs, missing, extra: how many are not; see `Difference`. One is `missing` as soon as its place was
+            passed, and `extra` when the end was reached without it.
+        held: how many events of background tasks were held back; they have nothing to be compared with.
+        skipped: how many events could not be published again.
+        differences, skips: the first of them; of `differences`, those that differ before the others.
+        remarks: what a person should know of a topic's class, by topic.
+    """
+
+    events: int = 0
+    published: int = 0
+    calls: int = 0
+    errors: int = 0
+    unhandled: int = 0
+    matched: int = 0
+    differs: int = 0
+    missing: int = 0
+    extra: int = 0
+    held: int = 0
+    skipped: int = 0
+    differences: tuple[Difference, ...] = ()
+    skips: tuple[Skipped, ...] = ()
+    remarks: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def same(self) -> bool:
+        """Whether handlers published what they had published in the recording, and nothing was skipped."""
+        return not (self.differs or self.missing or self.extra or self.skipped)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"{self.published:,} published, {self.calls:,} calls, {self.errors:,} errors"
+        differing = self.differs + self.missing + self.extra
+        if self.matched or differing:
+            yield (
+                f"  published by handlers: {self.matched:,} as recorded, {self.differs:,} differ, "
+                f"{self.missing:,} missing, {self.extra:,} extra"
+            )
+            yield from _listed(self.differences, differing)
+        if self.held:
+            yield f"  held back from background tasks: {self.held:,}"
+        if self.skipped:
+            yield f"  could not be published again: {self.skipped:,}"
+            yield from _listed(self.skips, self.skipped)
+        for topic, remark in self.remarks.items():
+            yield f"  {topic}: {remark}"
+
+    __repr__ = __str__
+
+
+def _listed(items: tuple[object, ...], count: int) -> Iterator[str]:
+    for item in items[:_MOST_SHOWN]:
+        yield f"    {item}"
+    if count > _MOST_SHOWN:
+        yield f"    and {count - _MOST_SHOWN:,} more"

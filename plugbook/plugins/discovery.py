@@ -83,8 +83,7 @@ def complete(found: Manifest, declared: Manifest) -> Manifest:
     Raises:
         ManifestError: the class gives itself another name than the entry point.
     """
-    if found.name != declared.name:
-        raise _two_names(found.source, found.name, declared.entry_point, declared.name)
+    _check_name(found.name, declared)
     # A class that gives no version has that of its distribution.
     version = declared.version if "version" in declared.model_fields_set else found.version
     origin = {"version": version, "entry_point": found.entry_point, "source": found.source}
@@ -188,27 +187,27 @@ def _describe(
 ) -> Found:
     distribution, version, summary = about
     source = f"{distribution} {version}".strip()
-    entry_point = re.sub(r"\s+|\[.*", "", point.value)
+    entry_point = re.sub(r"\s*:\s*", ":", point.value.partition("[")[0]).strip()
     try:
         module, attribute = split_entry_point(entry_point)
         declared = read_declared(module, attribute, [str(folder), *sys.path])
         for file in declared.files:
             stamps[file] = _stamp(file)
-        own = declared.fields.get("name", point.name)
-        if own != point.name:
-            raise _two_names(source, point.name, entry_point, own)
         known = {"name": point.name, "version": version, "summary": summary}
         fields = {**known, **declared.fields, "entry_point": entry_point, "source": source}
-        manifest = make_manifest(fields, where=f"plugin {point.name!r} of {source}")
-    except ManifestError as error:
+        manifest = make_manifest(fields, where="its manifest")
+        _check_name(point.name, manifest)
+    except ManifestError as problem:
+        msg = f"{source} offers a plugin {point.name!r}: {problem}"
+        error = ManifestError(msg, plugin=point.name, field=problem.field)
         return Found(point.name, entry_point, source, error=error)
     return Found(point.name, entry_point, source, manifest)
 
 
-def _two_names(source: str, found: str, entry_point: str, declared: object) -> ManifestError:
-    return ManifestError(
-        f"{source} calls its plugin {found!r}, but the class {entry_point} calls itself {declared!r}. "
-        "Use one name in both.",
-        plugin=found,
-        field="name",
-    )
+def _check_name(offered: str, manifest: Manifest) -> None:
+    if manifest.name != offered:
+        msg = (
+            f"its entry point is called {offered!r}, but the class {manifest.entry_point} calls itself "
+            f"{manifest.name!r}. Use one name in both."
+        )
+        raise ManifestError(msg, plugin=offered, field="name")

@@ -14,7 +14,7 @@ from plugbook._clock import tick
 from plugbook.trace.record import CallSite, Dispatch, Note, Plan, describe_error
 
 from .registry import Registry
-from .stand_ins import Crew, HookPlan, error_note, running_call
+from .stand_ins import Crew, HookPlan, end_abandoned, error_note, running_call
 
 if TYPE_CHECKING:
     from plugbook.adapters.summary import Summaries
@@ -177,6 +177,7 @@ class Monitor:
         """What the whole hook call gave back, as the note on the event."""
         error = outcome.exception
         if error is not None:
+            end_abandoned(run)
             return error_note(error, "")
         note = self._summaries.result(outcome.get_result()) if self._wanted else None
         if run.notes and ERROR in [note.outcome for note in run.notes.values()]:

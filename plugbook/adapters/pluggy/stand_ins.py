@@ -12,6 +12,7 @@ from plugbook.adapters.summary import NOTHING, Summaries
 from plugbook.trace.record import BLOCK, Dispatch, Note, Plan, describe_error
 
 ERROR_PASSED_ON: Final = Note(reason="passed the error on")
+ABANDONED: Final = Note("cancelled", reason="its teardown was never run")
 SECOND_YIELD: Final = Note("error", reason="has a second yield")
 
 
@@ -66,6 +67,15 @@ def running_call(run: Dispatch) -> int:
     while end and ticks[end]:
         end -= 3
     return run.call_seq(end // 3 - 1) if end and run.blocks else run.seq + end // 3
+
+
+def end_abandoned(run: Dispatch) -> None:
+    """End the calls of wrappers that pluggy left at their ``yield``, as it does when another one yields twice."""
+    ticks = run.ticks
+    for end in range(3, len(ticks), 3):
+        if not ticks[end]:
+            ticks[end] = tick()
+            _note(run, end, ABANDONED)
 
 
 def _timed(function: Callable[..., Any], site: int, crew: Crew, summaries: Summaries) -> Callable[..., Any]:

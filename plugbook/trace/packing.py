@@ -239,10 +239,11 @@ class Packer:
             if not done:
                 packed.append(-1)
             called = len(packed)
+            calls = ",".join(map(str, packed))
         else:
             done = len(ticks) % 3 == 2
-            packed = _spans(ticks, start)
-            called = len(packed) // 3
+            called = (len(ticks) - 1) // 3
+            calls = _spans(ticks, start)
         notes, errors = self._pack_notes(dispatch)
         if not done:
             outcome = _OPEN
@@ -253,25 +254,31 @@ class Packer:
         else:
             outcome = _ERROR if errors else _OK
         duration = ticks[-1] - start if done else None
-        return duration, outcome, start - dispatch.born, called, errors, ",".join(map(str, packed)), notes
+        return duration, outcome, start - dispatch.born, called, errors, calls, notes
 
     def _pack_notes(self, dispatch: Dispatch) -> tuple[str, int]:
-        notes = {} if dispatch.notes is None else dispatch.notes.copy()
-        parts = [f'"{index}":{self._note(note)}' for index, note in sorted(notes.items())]
+        parts = []
+        errors = 0
+        if dispatch.notes:
+            for index, note in sorted(dispatch.notes.copy().items()):
+                errors += note.outcome == "error"
+                parts.append(f'"{index}":{self._note(note)}')
         if dispatch.result is not None:
             parts.append(f'"self":{self._note(dispatch.result)}')
-        errors = sum(note.outcome == "error" for note in notes.values())
         return ("{" + ",".join(parts) + "}" if parts else ""), errors
 
     def _note(self, note: Note) -> str:
         outcome, reason, result, error, has_result = note
+        said = self.payloads.text(result) if has_result else ""
+        if outcome == "ok" and not reason and error is None:  # a result and nothing else, as nearly always
+            return f'{{"result":{said}}}' if said else "{}"
         parts = []
         if outcome != "ok":
             parts.append(f'"outcome":"{outcome}"')
         if reason:
             parts.append(f'"reason":{json.dumps(reason)}')
-        if has_result and (text := self.payloads.text(result)):
-            parts.append(f'"result":{text}')
+        if said:
+            parts.append(f'"result":{said}')
         if error is not None:
             described = describe_error(error) if isinstance(error, BaseException) else error
             parts.append(f'"error":{self.payloads.fact(described)}')
@@ -375,9 +382,7 @@ def _progress(dispatch: Dispatch) -> tuple[int, ...]:
     return len(dispatch.ticks), sum(dispatch.ticks), len(dispatch.notes or ())
 
 
-def _spans(ticks: list[int], start: int) -> list[int]:
-    packed: list[int] = []
-    for at in range(1, len(ticks) - 2, 3):
-        site, begin, end = ticks[at : at + 3]
-        packed += (site, begin - start, end - begin if end else -1)
-    return packed
+def _spans(ticks: list[int], start: int) -> str:
+    """Site, delay since the start and duration of each call; a duration of -1 has not ended."""
+    spans = zip(ticks[1:-2:3], ticks[2:-1:3], ticks[3::3], strict=False)
+    return ",".join([f"{site},{begin - start},{end - begin if end else -1}" for site, begin, end in spans])

@@ -37,6 +37,8 @@ _LANE: Final = 24
 _BARS: Final = 400
 """Pixels for bars where names stand to the left of them and counts to the right."""
 
+_LASTING: Final = ("active", "stopped", "failed", "quarantined", "unloaded")
+"""The states worth a mark on a timeline; the others are passed through in a moment."""
 _NOT_TIMED: Final = "This host was made with timing=False and records nothing."
 
 _OK: Final = OUTCOMES["ok"].colour
@@ -88,7 +90,8 @@ def timeline(source: Host | Recording, by: str = "plugin", lanes: int = 24) -> a
 
 
 def _transitions(states: pd.DataFrame, clock: Clock, busy: set[str], lanes: int) -> list[dict[str, Any]]:
-    """The latest transitions as marks, of plugins that have a lane or still find room for one."""
+    """The latest transitions that lasted as marks, of plugins that have a lane or still find room for one."""
+    states = states[states["after"].isin(_LASTING)]
     shown = dict.fromkeys(str(name) for name in states["plugin"] if str(name) in busy)
     for name in states["plugin"].astype(str):
         if len(busy | set(shown)) < lanes:
@@ -368,7 +371,7 @@ def _draw_rates(table: pd.DataFrame, order: list[str], clock: Clock, width: floa
                 "events:Q",
                 stack="zero",
                 title=f"events in {clock.text(width)}",
-                axis=alt.Axis(tickCount=5, tickMinStep=1),
+                axis=_whole_numbers(int(table.groupby("at")["events"].sum().max())),
             ),
             color=alt.Color(
                 "series:N",
@@ -382,3 +385,10 @@ def _draw_rates(table: pd.DataFrame, order: list[str], clock: Clock, width: floa
         )
         .add_params(pick)
     )
+
+
+def _whole_numbers(most: int) -> alt.Axis:
+    """An axis of counts, which has no halves however few there are."""
+    import altair as alt
+
+    return alt.Axis(values=list(range(most + 1))) if most <= 5 else alt.Axis(tickCount=5)

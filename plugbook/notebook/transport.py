@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from plugbook.replay.player import Player
 
 STEPS: Final = 1000
-"""Positions of the slider, from the first record to the last by time."""
+"""Positions of the slider, from the first event to the last by time."""
 
 
 class Transport:
@@ -35,7 +35,8 @@ class Transport:
             self._disconnect = None
         self.player = player
         if player is not None:
-            self._span = player.recording.span
+            # Of the events alone: a host that took long to start would leave them a sliver of the slider.
+            self._span = player.recording.select(kinds="event").span
             self._disconnect = player.on_change(lambda _player: self._changed())
 
     def view(self) -> dict[str, Any]:

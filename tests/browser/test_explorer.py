@@ -1,6 +1,7 @@
 """The explorer in a real JupyterLab: what is clicked happens in the kernel, what happens there is seen."""
 
 import json
+import time
 from pathlib import Path
 
 import nbformat
@@ -68,6 +69,14 @@ def explorer(lab: Lab, tmp_path: Path):
 
 def row(explorer, plugin):
     return explorer.locator(f'tr[data-plugin="{plugin}"]')
+
+
+def wait_for_another_picture(lab: Lab, part: dict[str, float], before: bytes) -> None:
+    """Wait until a part of the page looks different."""
+    deadline = time.monotonic() + 10
+    while lab.page.screenshot(clip=part) == before:
+        assert time.monotonic() < deadline, "the page looks as it did before"
+        lab.page.wait_for_timeout(50)
 
 
 def test_a_click_stops_a_plugin(lab: Lab, explorer) -> None:
@@ -145,8 +154,44 @@ def test_it_fits_a_narrow_page_in_a_dark_theme(lab: Lab, explorer) -> None:
     explorer.evaluate("node => { node.style.width = '600px'; }")
     expect(explorer.get_by_role("button", name="restart ledger")).to_be_visible()
     lab.screenshot("explorer-dark", explorer)
+    # The theme is a setting of the server, which the other tests share.
+    lab.script("await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
     overflow = explorer.evaluate("node => node.scrollWidth - node.clientWidth")
     assert overflow <= 0
+
+
+def test_pointing_at_a_plugin_picks_out_its_edges(lab: Lab, tmp_path: Path) -> None:
+    """In the dependency graph, the edges of the plugin under the pointer stand out from the others."""
+    cell = "from plugbook.notebook import charts\ncharts.dependency_graph(shop)"
+    lab.open(write_notebook(tmp_path / "graph.ipynb", SHOP, cell))
+    lab.run_all()
+    canvas = lab.output(1).locator(".vega-embed canvas, .vega-embed svg.marks").first
+    expect(canvas).to_be_visible()
+    box = canvas.bounding_box()
+    edges = {"x": box["x"], "y": box["y"] + box["height"] * 0.5, "width": box["width"] * 0.6, "height": 30}
+    before = lab.page.screenshot(clip=edges)
+    lab.page.mouse.move(box["x"] + box["width"] * 0.83, box["y"] + box["height"] * 0.53)
+    wait_for_another_picture(lab, edges, before)
+    lab.screenshot("picked", lab.output(1))
+
+
+def test_dragging_across_the_strip_looks_closer(lab: Lab, tmp_path: Path) -> None:
+    """A brush on the timeline's strip narrows what is drawn above it."""
+    cell = "from plugbook.notebook import charts\ncharts.timeline(shop)"
+    lab.open(write_notebook(tmp_path / "timeline.ipynb", SHOP, cell))
+    lab.run_all()
+    canvas = lab.output(1).locator(".vega-embed canvas, .vega-embed svg.marks").first
+    expect(canvas).to_be_visible()
+    box = canvas.bounding_box()
+    strip = box["y"] + box["height"] - 55
+    detail = {"x": box["x"], "y": box["y"] + 60, "width": box["width"], "height": box["height"] - 180}
+    before = lab.page.screenshot(clip=detail)
+    lab.page.mouse.move(box["x"] + box["width"] * 0.9, strip)
+    lab.page.mouse.down()
+    lab.page.mouse.move(box["x"] + box["width"] * 0.99, strip, steps=5)
+    lab.page.mouse.up()
+    wait_for_another_picture(lab, detail, before)
+    lab.screenshot("brushed", lab.output(1))
 
 
 def test_charts_are_drawn_without_a_network(lab: Lab, tmp_path: Path) -> None:

@@ -151,6 +151,17 @@ def test_latency_shows_the_percentiles_of_each_handler():
     assert mail["errors"] == 30
 
 
+def test_the_timeline_marks_states_that_lasted():
+    """A plugin that became active is marked; the states it passed through on the way are not."""
+    recording = FakeRecording(
+        calls=[call(1, "mail")],
+        states=[state(1, "mail", "loaded", "starting"), state(2, "mail", "starting", "active")],
+    )
+    spec = json.dumps(charts.timeline(recording).to_dict(), ensure_ascii=False)
+    assert "starting → active" in spec
+    assert "loaded → starting" not in spec
+
+
 def test_rates_add_up_to_all_events():
     """Every event is in exactly one bar."""
     rows = next(iter(charts.topic_rate(shop(events=500), topics=1).to_dict()["datasets"].values()))

@@ -219,7 +219,8 @@ class Report(Dispatch):
         calls = f"{count:,} call" + "s" * (count > 1) if count else "no handler"
         took = f" in {_time(self.duration_ns)}" if count and self.duration_ns is not None else ""
         why = f": {self.reason}" if self.reason else ""
-        lines = [f"Report {show_seq(self.seq)} {self.topic}: {self.outcome}, {calls}{took}{why}"]
+        number = f" {show_seq(self.seq)}" if self.seq else ""
+        lines = [f"Report{number} {self.topic}: {self.outcome}, {calls}{took}{why}"]
         rows = [_cells(self._call(index)) for index in range(min(count, _MOST_LINES))]
         widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
         for row in rows:
@@ -237,6 +238,10 @@ class BareReport(Report):
     """
 
     __slots__ = ()
+
+    def call_seq(self, index: int) -> int:
+        """No number, as for the event."""
+        return 0
 
     def __getattr__(self, name: str) -> Any:
         if name == "ticks":

@@ -168,17 +168,17 @@ class Scope:
             ExceptionGroup: one or more cleanups failed; all of them ran.
             BaseException: an interrupt arrived; all of them ran, and failures are its cause.
         """
-        if not self._claim():
-            return
         failures: Failures = []
-        try:
-            with _first_interrupt_waits(failures):
+        with _first_interrupt_waits(failures):
+            if not self._claim():
+                return
+            try:
                 self._unwind(run, failures)
-        except BaseException as interrupt:  # it came between two cleanups; the others must run
-            failures.append(interrupt)
-        finally:
-            self._unwind(run, failures)  # finds nothing left, unless an interrupt got through
-            self._finish()
+            except BaseException as interrupt:  # a second one, which came between two cleanups
+                failures.append(interrupt)
+                self._unwind(run, failures)
+            finally:
+                self._finish()
         _raise(self.owner, failures)
 
     async def aclose(self) -> None:

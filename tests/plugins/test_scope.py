@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import sys
 import threading
 import warnings
 
@@ -11,6 +12,7 @@ import pytest
 
 from plugbook.errors import HostClosedError, LifecycleError
 from plugbook.events.loop import HostLoop
+from plugbook.plugins import scope as scope_module
 from plugbook.plugins.scope import Held, Scope
 
 pytestmark = pytest.mark.usefixtures("no_leaked_threads")
@@ -167,6 +169,81 @@ def test_the_first_ctrl_c_waits_for_the_cleanup_that_runs(log):
     assert log == ["first"]
     assert scope.closed
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_ctrl_c_may_arrive_at_any_line(log):
+    """Wherever a Ctrl-C hits the closing, every cleanup runs once, in order, and the scope can be closed again."""
+    for line in range(1, 1_000):
+        log.clear()
+        scope = Scope()
+        for number in range(3):
+            scope.defer(log.append, number)
+        with press_ctrl_c_at(line) as pressed, contextlib.suppress(KeyboardInterrupt):
+            scope.close()
+        scope.close()
+        assert log == [2, 1, 0], f"interrupted at line event {line}"
+        assert scope.closed
+        if not pressed:
+            break
+    assert line > 50
+
+
+@contextlib.contextmanager
+def press_ctrl_c_at(count):
+    """Send the signal when that many lines of scope.py have run."""
+    pressed = []
+    lines = iter(range(1, count + 1))
+
+    def trace(frame, event, _):
+        if frame.f_code.co_filename != scope_module.__file__:
+            return None
+        if event == "line" and next(lines, None) == count:
+            pressed.append(frame.f_lineno)
+            signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = sys.gettrace()
+    gc.disable()  # or the signal may hit the end of some older scope
+    sys.settrace(trace)
+    try:
+        yield pressed
+    finally:
+        sys.settrace(before)
+        gc.enable()
+
+
+def test_an_interrupt_between_two_cleanups_stops_nothing(log, monkeypatch):
+    """Whatever is raised while the next cleanup is looked up, the rest of them run."""
+    scope = Scope()
+    for number in range(3):
+        scope.defer(log.append, number)
+    look_up = Scope._top
+
+    def hit(self):
+        if log == [2]:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+        return look_up(self)
+
+    monkeypatch.setattr(Scope, "_top", hit)
+    with pytest.raises(KeyboardInterrupt):
+        scope.close()
+    assert log == [2, 1, 0]
+
+
+def test_a_closed_scope_may_be_closed_on_a_loop():
+    """`aclose` after `close` does nothing, and fails as `close` does where a cleanup fails."""
+
+    async def main():
+        scope = Scope()
+        scope.close()
+        await scope.aclose()
+        scope = Scope("billing")
+        scope.defer(int, "x")
+        with pytest.raises(ExceptionGroup, match="1 cleanup of billing failed"):
+            await scope.aclose()
+
+    asyncio.run(main())
 
 
 def test_a_foreign_signal_handler_is_left_alone(log):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ class Registry:
         self.handles: dict[str, PluginHandle] = {}
         self._on_order = on_order
         self._resolution = Resolution()
-        self._resolved: tuple[Manifest, ...] = ()
+        self._needs: dict[str, list[str]] = {}
+        self._is_stale = False
         self._planners: dict[str, Callable[[PluginHandle], Plan]] = {
             "start": self.plan_start,
             "stop": self.plan_stop,
@@ -62,26 +64,33 @@ class Registry:
             )
             raise ManifestError(msg, plugin=manifest.name, field="name")
         handle = self.handles[manifest.name] = PluginHandle(manifest, plugin_class, dict(options))
+        self._is_stale = True
         return handle
+
+    def remove(self, name: str) -> None:
+        """Forget a plugin."""
+        del self.handles[name]
+        self._is_stale = True
 
     def resolve(self) -> Resolution:
         """Resolve the plugins that are there now; it is done again only where they changed."""
-        manifests = tuple(handle.manifest for handle in self.handles.values())
-        if manifests != self._resolved:
-            self._resolution = resolve(manifests)
-            self._resolved = manifests
-            self._on_order({name: rank for rank, name in enumerate(self._resolution.order)})
+        if self._is_stale:
+            self._is_stale = False
+            self._resolution = resolve(handle.manifest for handle in self.handles.values())
+            self._needs = defaultdict(list)
+            for edge in self._resolution.edges:
+                if edge.kind in ("requires", "capability"):
+                    self._needs[edge.source].append(edge.target)
             for name, handle in self.handles.items():
                 handle.problem = self._resolution.problems.get(name)
+            self._on_order({name: rank for rank, name in enumerate(self._resolution.order)})
         return self._resolution
 
     def missing_need(self, name: str) -> PluginHandle | None:
         """The first plugin that `name` directly needs and that is not active."""
-        wanted = ("requires", "capability")
-        edges = (edge for edge in self.resolve().edges if edge.source == name and edge.kind in wanted)
-        return next(
-            (self.handles[edge.target] for edge in edges if not self.handles[edge.target].is_active), None
-        )
+        self.resolve()
+        needed = (self.handles[need] for need in self._needs.get(name, ()))
+        return next((handle for handle in needed if not handle.is_active), None)
 
     # -- plans ------------------------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ class Requests:
         """Stop a plugin, unload it and forget it."""
         handle = self._registry[name]
         changes = self.carry_out(self._registry.plan_remove(handle))
-        del self._registry.handles[name]
+        self._registry.remove(name)
         self.removed = [each for each in (*self.removed, handle) if each.former]
         self._engine.note("remove", handle)
         return changes

@@ -101,6 +101,7 @@ class Recorder:
             sources=sources,
         )
         self._packer.last = store.last()
+        self._kept_facts: dict[tuple[str, str], Any] = {}  # of rows in memory that were given up
         self._batch = Batch()  # what was packed and is not committed: usually nothing
         self.turn = threading.RLock()
         self._writing = False
@@ -291,6 +292,9 @@ class Recorder:
         rows = self.rows
         items = rows[:]
         del rows[: len(items)]  # what was appended meanwhile stays
+        if self._kept_facts:
+            items[:0] = self._kept_facts.values()
+            self._kept_facts = {}
         batch = self._batch
         if not self._origin_is_known:  # found out when something is written, for it takes a few milliseconds
             self._origin_is_known = True
@@ -336,10 +340,13 @@ class Recorder:
         rows = self.rows
         surplus = len(rows) - self.limit // 2
         if surplus > 0:
-            facts = [
-                row for row in rows[:surplus] if isinstance(row, tuple) and len(row) == len(Fact._fields)
-            ]
-            rows[:surplus] = facts
+            facts = {
+                row[1:3]: row
+                for row in rows[:surplus]
+                if isinstance(row, tuple) and len(row) == len(Fact._fields)
+            }
+            del rows[:surplus]
+            self._kept_facts |= facts
             self.dropped += surplus - len(facts)
 
     # -- the other ways a process goes on or ends --------------------------------------------------------

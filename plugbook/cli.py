@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -14,6 +15,10 @@ from plugbook.commands import table
 from plugbook.commands.door import Door, DoorName, Needs
 from plugbook.commands.kinds import RECORDING_FILE
 from plugbook.errors import PlugbookError, UnknownNameError
+
+if TYPE_CHECKING:
+    from plugbook.host.host import Host
+    from plugbook.replay.player import Player
 
 _FILE = "recording_file"
 _HOST = "host_factory"
@@ -30,21 +35,31 @@ class Terminal(Door):
         self._file: str | None = None
         self._factory: str | None = None
         self._target: Any = None
+        self._open = ExitStack()
 
     def current(self) -> Any:
-        """The host or recording that was named."""
+        """The recording that was named, or else the host."""
         if self._target is None and self._file is not None:
             from plugbook.trace.recording import open_recording
 
-            self._target = open_recording(self._file)
+            self.use(open_recording(self._file))
         if self._target is None and self._factory is not None:
-            self._target = _made_by(self._factory)
-            self._target.start()
+            self.use(self.player_host())
         return self._target
 
+    def player_host(self) -> Host | None:
+        """The host that was named, started."""
+        if self._factory is None:
+            return None
+        host = _made_by(self._factory)
+        self._open.callback(host.close)
+        host.start()
+        return host
+
     def use(self, target: Any) -> None:
-        """Make it the one that is meant, until this command has ended."""
+        """Make it the one that is meant, and close it when the command has ended."""
         self._target = target
+        self._open.callback(target.close)
 
     def namespace(self) -> Mapping[str, Any]:
         """The names in the module that the host comes from."""
@@ -69,38 +84,72 @@ class Terminal(Door):
             )
         return parameters
 
+    def mistake(self, error: PlugbookError) -> Exception:
+        """The message alone, and exit code 2, as for every mistake in usage."""
+        return click.UsageError(str(error))
+
     def take_target(self, needs: Needs, words: list[str]) -> list[str]:
         """Nothing: the parameters say it."""
         return words
 
-    def serve(self, call: Callable[[], Any], parameters: dict[str, Any]) -> None:
-        """Print the value, and close what was opened for it."""
+    def aim(self, parameters: dict[str, Any]) -> None:
+        """Remember the file and the host that were typed; they are opened when something asks."""
         self._file, self._factory = parameters.pop(_FILE, None), parameters.pop(_HOST, None)
-        try:
+
+    def serve(self, call: Callable[[], Any]) -> None:
+        """Print the value, and close what was opened for it."""
+        with self._open, _told_briefly(), _progress_shown():
             for line in _lines(call()):
                 click.echo(line)
-        except PlugbookError as error:
-            raise click.ClickException(str(error)) from error
-        finally:
-            if self._target is not None:
-                self._target.close()
 
 
-def main() -> None:
-    """Run the command line."""
+def main(prog_name: str = "plugbook") -> None:
+    """Run the command line.
+
+    Args:
+        prog_name: how it is called, for its help.
+    """
     sys.path.insert(0, str(Path.cwd()))  # a host beside the file that is looked at, as with python -m
+    table.behind("terminal").main(prog_name=prog_name, obj=Terminal())
+
+
+@contextmanager
+def _told_briefly() -> Iterator[None]:
+    """What went wrong in a line, not as a traceback: it is about what was typed, or about the data."""
     try:
-        table.behind("terminal").main(prog_name="plugbook", obj=Terminal())
+        yield
     except PlugbookError as error:
-        click.ClickException(str(error)).show()
-        sys.exit(1)
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _progress_shown() -> Iterator[None]:
+    """While a long replay goes on, its place in one line; only where somebody looks."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from plugbook.replay.progress import draw_with
+
+    stop_drawing = draw_with(_draw)
+    try:
+        yield
+    finally:
+        stop_drawing()
+
+
+def _draw(player: Player) -> None:
+    position, total = player.position.index, player.total
+    is_over = player.state != "playing"
+    click.echo(
+        f"\rreplay: {position:,} of {total:,} events ({position / max(total, 1):.0%})", nl=is_over, err=True
+    )
 
 
 def _metavar(is_needed: bool) -> str:
     return "FILE" if is_needed else "[FILE]"
 
 
-def _made_by(factory: str) -> Any:
+def _made_by(factory: str) -> Host:
     """The host that ``module:factory`` names.
 
     Raises:

@@ -29,13 +29,13 @@ class Defaults:
         payloads: how much of payloads a recording keeps.
         cap_bytes: the longest payload it keeps in full.
         redact: names of fields whose values it hides.
-        rate: of a replay, as a multiple of real time; None for as fast as it goes.
+        rate: of a replay, as a multiple of real time; infinite for as fast as it goes.
     """
 
     payloads: Payloads = "full"
     cap_bytes: int = 65_536
     redact: tuple[str, ...] = ()
-    rate: float | None = 1.0
+    rate: float = 1.0
 
 
 def door_of(ctx: click.Context) -> Door:
@@ -93,13 +93,16 @@ class Door(ABC):
         """Take from the words after a command what says on what it works, where no parameter does."""
 
     @abstractmethod
-    def serve(self, call: Callable[[], Any], parameters: dict[str, Any]) -> Any:
-        """Run a command and bring its value to the person.
+    def aim(self, parameters: dict[str, Any]) -> None:
+        """Take out of what was typed the door's own parameters, which say on what a command works."""
 
-        Args:
-            call: runs it.
-            parameters: everything that was typed; the door takes its own out of it first.
-        """
+    @abstractmethod
+    def serve(self, call: Callable[[], Any]) -> Any:
+        """Run a command, and bring its value to the person."""
+
+    def mistake(self, error: PlugbookError) -> Exception:
+        """A mistake in what was typed, found before any command runs, as this door reports it."""
+        return error
 
     def evaluate(self, expression: str) -> Any:
         """The value of a Python expression in the person's own names."""
@@ -138,6 +141,10 @@ class Door(ABC):
             raise PlugbookError(msg)
         live: Recording = target.recording
         return live
+
+    @abstractmethod
+    def player_host(self) -> Host | None:
+        """The host to whose plugins a recording is played; None to play it to nobody."""
 
     def target(self) -> Any:
         """The host or recording that is meant.

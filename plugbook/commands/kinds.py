@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from plugbook.errors import PlugbookError
 from plugbook.trace.record import KINDS, OUTCOMES, parse_seq
 
 from . import names
@@ -36,7 +39,11 @@ class Named(_Kind):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The known names that begin like that."""
-        return [CompletionItem(each) for each in self._known(door_of(ctx)) if each.startswith(incomplete)]
+        door = door_of(ctx)
+        door.aim(dict(ctx.params))
+        with suppress(PlugbookError):  # the file that was typed cannot be read: then nothing is known
+            return [CompletionItem(each) for each in self._known(door) if each.startswith(incomplete)]
+        return []
 
 
 class Expression(Named):
@@ -80,16 +87,14 @@ class Span(_Kind):
 
 
 class Rate(_Kind):
-    """A multiple of real time, or ``max`` for as fast as it goes."""
+    """A multiple of real time; ``max``, which is infinite, for as fast as it goes."""
 
     name = "rate"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        """The multiple; None for ``max``."""
-        if value == "max":
-            return None
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The multiple."""
         try:
-            rate = float(value)
+            rate = math.inf if value == "max" else float(value)
         except ValueError:
             rate = 0.0
         if not rate > 0:
@@ -119,9 +124,6 @@ EVENT = Expression("event", names.events)
 SEQ = Seq()
 RATE = Rate()
 RECORDING_FILE = click.Path(dir_okay=False)
-
-NO_RATE = object()
-"""Stands for a rate that was not given, for None means something."""
 
 _CHOOSING: tuple[Callable[[F], F], ...] = (
     click.option("--topics", multiple=True, type=TOPIC, help="Events of these topics; order.* is a pattern."),

@@ -8,7 +8,7 @@ import click
 
 from plugbook.errors import UnknownNameError, suggestion
 
-from . import events, plugins, recordings
+from . import events, playback, plugins, recordings
 from .door import Door, DoorName, door_of
 from .values import Text
 from .words import Word, Words, word
@@ -60,6 +60,11 @@ WORDS: Final[tuple[Word, ...]] = (
     recordings.mark,
     recordings.export,
     recordings.explore,
+    playback.replay,
+    playback.pause,
+    playback.resume,
+    playback.step,
+    playback.seek,
     help_,
 )
 
@@ -76,6 +81,7 @@ def behind(door: DoorName) -> Words:
         help="See why a running plugin system does what it does.",
         context_settings=dict(_SETTINGS),
     )
+    group.elsewhere = frozenset(each.name for each in WORDS if each.name and each.name not in words)
     return click.version_option(package_name="plugbook")(group) if door == "terminal" else group
 
 

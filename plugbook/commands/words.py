@@ -33,17 +33,27 @@ class Word(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As in click, once the door has taken its own."""
+        if ctx.resilient_parsing and args and args[-1].startswith("-"):
+            # An option whose value is being completed would keep click from reading the rest.
+            args = args[:-1]
         return super().parse_args(ctx, door_of(ctx).take_target(self.needs, args))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, and let the door bring the value to the person."""
         door = door_of(ctx)
         callback: Any = self.callback
-        return door.serve(lambda: ctx.invoke(callback, door, **ctx.params), ctx.params)
+        door.aim(ctx.params)
+        return door.serve(lambda: ctx.invoke(callback, door, **ctx.params))
 
 
 class Words(click.Group):
-    """The words of one door; one that is not there is answered with the nearest."""
+    """The words of one door; one that is not there is answered with the nearest.
+
+    Attributes:
+        elsewhere: the words that can only be typed at the other door.
+    """
+
+    elsewhere: frozenset[str] = frozenset()
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -56,9 +66,16 @@ class Words(click.Group):
         word = args[0]
         if not ctx.resilient_parsing and self.get_command(ctx, word) is None:
             known = self.list_commands(ctx)
-            prompt = door_of(ctx).prompt
-            msg = f"there is no command {word!r}.{suggestion(word, known)} '{prompt} help' lists them."
-            raise UnknownNameError(msg, name=word, known=known)
+            door = door_of(ctx)
+            remedy = suggestion(word, known)
+            if word in self.elsewhere:
+                remedy = (
+                    " That is a word for a notebook: %pb."
+                    if door.name == "terminal"
+                    else " That is a word for the terminal."
+                )
+            msg = f"there is no command {word!r} here.{remedy} '{door.prompt} help' lists them."
+            raise door.mistake(UnknownNameError(msg, name=word, known=known))
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,16 +13,20 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from plugbook.commands import table
 from plugbook.commands.door import Defaults, Door, DoorName, Needs
-from plugbook.commands.kinds import ANY_EXPRESSION
+from plugbook.commands.kinds import ANY_EXPRESSION, TARGET
 from plugbook.commands.words import Word
+from plugbook.errors import UnknownNameError
 from plugbook.host.current import current, use
 
 from .splitting import split_words
 
 if TYPE_CHECKING:
+    from plugbook.host.host import Host
+
     from .settings import Plugbook
 
 SUFFIX = ".plugbook"
+_HOST = "host_name"
 
 
 class Notebook(Door):
@@ -43,6 +48,7 @@ class Notebook(Door):
         self.words = table.behind(self.name)
         self._held: Any = None
         self._named: Path | None = None
+        self._host_name: str | None = None
         self._opened: dict[tuple[Path, int], Any] = {}
 
     @property
@@ -53,7 +59,7 @@ class Notebook(Door):
             payloads=settings.payloads,
             cap_bytes=settings.cap_bytes,
             redact=tuple(settings.redact),
-            rate=None if settings.rate == "max" else settings.rate,
+            rate=math.inf if settings.rate == "max" else settings.rate,
         )
 
     def current(self) -> Any:
@@ -70,9 +76,27 @@ class Notebook(Door):
         names: Mapping[str, Any] = self.shell.user_ns
         return names
 
+    def player_host(self) -> Host | None:
+        """The host in the variable that ``--host`` names, or the current one."""
+        from plugbook.host.host import Host
+
+        target = self.evaluate(self._host_name) if self._host_name else current()
+        if isinstance(target, Host):
+            return target
+        if self._host_name:
+            msg = f"--host {self._host_name} is a {type(target).__name__}; name a variable that holds a host."
+            raise UnknownNameError(msg, name=self._host_name)
+        return None
+
     def target_parameters(self, needs: Needs) -> list[click.Parameter]:
-        """None: the current one is meant."""
-        return []
+        """The current one is meant; only who replays to plugins may name their host."""
+        if needs != "recording, may use host":
+            return []
+        return [
+            click.Option(
+                ["--host", _HOST], type=TARGET, help="The variable that holds the host; else the current."
+            )
+        ]
 
     def take_target(self, needs: Needs, words: list[str]) -> list[str]:
         """A recording's file may stand before the rest, as in the terminal."""
@@ -81,7 +105,11 @@ class Notebook(Door):
         self._named = Path(words[0])
         return words[1:]
 
-    def serve(self, call: Callable[[], Any], parameters: dict[str, Any]) -> Any:
+    def aim(self, parameters: dict[str, Any]) -> None:
+        """Remember which host was named."""
+        self._host_name = parameters.pop(_HOST, None)
+
+    def serve(self, call: Callable[[], Any]) -> Any:
         """The value itself: it can be assigned, and shows itself where it is not."""
         return call()
 
@@ -133,8 +161,9 @@ class Notebook(Door):
 
     def close(self) -> None:
         """Close what was opened and attached here; a host that somebody still holds goes on."""
-        if self.attached is not None:
-            self.attached.close()
+        for going in (self.player, self.attached):
+            if going is not None:
+                going.close()
         for recording in self._opened.values():
             recording.close()
         self._opened.clear()

@@ -19,7 +19,7 @@ class Plugbook(Configurable):
     )
     redact: Any = List(Unicode(), help="Names of fields whose values a recording hides.").tag(config=True)
     rate: Any = Union(
-        [Float(min=0), Enum(("max",))],
+        [Float(min=1e-12), Enum(("max",))],
         default_value=1.0,
         help="Of a replay: a multiple of real time, or 'max'.",
     ).tag(config=True)

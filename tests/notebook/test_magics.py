@@ -199,6 +199,64 @@ def test_a_foreign_system_is_attached_and_detached(shop):
     shop.run("%pb close")
 
 
+@pytest.fixture
+def recorded(shop, tmp_path):
+    """A shell with a recording of three events, whose path is in `where`."""
+    shop.run(f"where = '{tmp_path / 'run.plugbook'}'")
+    shop.run("with shop.record(where):\n    for n in range(3): shop.publish(OrderPlaced(order_id=n))")
+    return shop
+
+
+def test_a_recording_is_replayed_to_the_current_host(recorded):
+    """Events go to the host's plugins once more, as fast as asked."""
+    player = recorded.run("%pb replay $where --rate max")
+    assert player.state == "ended"
+    assert player.host is recorded.ip.user_ns["shop"]
+    assert "3 published, 6 calls" in str(player)
+
+
+def test_a_replay_is_driven_by_words(recorded):
+    """A paused replay steps, seeks, plays on and pauses at what was asked for."""
+    first = next(iter(recorded.run("%pb select $where --kinds event").records())).seq // 1024
+    player = recorded.run("%pb replay $where --rate max --paused")
+    assert player.position.index == 0
+    assert recorded.run("%pb step").event.order_id == 0
+    assert len(recorded.run("%pb step 2")) == 2
+    assert "at its end" in str(recorded.run("%pb step"))
+    recorded.run(f"%pb seek {first + 1}")
+    assert recorded.run("%pb step").event.order_id == 1
+    recorded.run("%pb seek --time 0")
+    assert recorded.run("%pb resume").state == "ended"
+    assert recorded.run("%pb pause") is player
+    assert recorded.run(f"%pb replay $where --rate max --until {first}").position.index == 1
+
+
+def test_without_a_host_a_recording_plays_to_nobody(recorded):
+    """An opened recording has no host, unless --host names the variable that holds one."""
+    recorded.run("%pb open $where")
+    assert recorded.run("%pb replay --rate max").host is None
+    assert recorded.run("%pb replay --rate max --host shop").host is recorded.ip.user_ns["shop"]
+    assert "holds a host" in str(recorded.fail("%pb replay --host where"))
+
+
+def test_a_replay_in_the_background_can_be_paused(recorded):
+    """--background returns at once; pause stops it between two events."""
+    recorded.run("%config Plugbook.rate = 0.0000001")
+    player = recorded.run("%pb replay $where --background")
+    recorded.run("%pb pause")
+    assert player.state == "paused"
+    recorded.run("%unload_ext plugbook")
+    assert player.state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"), [("%pb step", "nothing is replayed"), ("%pb seek", "say where to go")]
+)
+def test_a_word_of_replay_without_a_replay_says_how_to_begin(shop, line, said):
+    """The message names what to type first."""
+    assert said in str(shop.fail(line))
+
+
 def test_help_lists_and_explains(shop, capsys):
     """Help names every word, help WORD explains one, and --help does as well."""
     assert "publish" in str(shop.run("%pb help"))

@@ -26,6 +26,7 @@ TEXT_LIMIT: Final = 200
 ITEM_LIMIT: Final = 5
 DEPTH_LIMIT: Final = 2
 TYPE_LIMIT: Final = 4_096
+LABEL_LIMIT: Final = 256
 
 Capture = Literal["full", "summary", "none"]
 Writer = Callable[[Any, int], str]
@@ -46,24 +47,28 @@ class Summaries:
     '{"path":"a.txt","items":[1,2,"<object>"]}'
     """
 
-    __slots__ = ("_write", "_writers", "cap_bytes", "payloads", "wanted")
+    __slots__ = ("_in_full", "_writers", "cap_bytes", "payloads", "wanted")
 
     def __init__(self, payloads: Capture = "summary", *, cap_bytes: int = 65_536) -> None:
         self.payloads = payloads
         self.wanted = payloads != "none"
         self.cap_bytes = cap_bytes
         self._writers: dict[type, Writer] = dict(self._builtin_writers())
-        self._write: Writer = self._full if payloads == "full" else self._summary
+        self._in_full = payloads == "full"
 
     def arguments(self, arguments: Mapping[str, object]) -> JsonText:
         """Keyword arguments as one JSON object."""
-        write = self._write
-        shown = [f"{quote(name)}:{write(value, 0)}" for name, value in arguments.items()]
+        shown = []
+        writers = self._writers
+        for name, value in arguments.items():
+            kind = type(value)
+            writer = self._full if self._in_full else writers.get(kind) or self._learn(kind)
+            shown.append(f"{quote(name)}:{writer(value, 0)}")
         return JsonText(f"{{{','.join(shown)}}}")
 
     def value(self, value: object) -> JsonText:
         """One value as JSON."""
-        return JsonText(self._write(value, 0))
+        return JsonText(self._full(value, 0) if self._in_full else self._summary(value, 0))
 
     def result(self, value: object) -> Note:
         """What a call returned, as the note on it."""
@@ -73,22 +78,26 @@ class Summaries:
             return TRUE
         if value is False:
             return FALSE
-        return Note(result=JsonText(self._write(value, 0)), has_result=True)
+        if type(value) is list and not value:
+            return EMPTY
+        return Note("ok", None, self.value(value), None, has_result=True)
 
     def forget(self) -> None:
         """Let go of the types seen so far."""
-        self._writers = dict(self._builtin_writers())
+        self._writers.clear()
+        self._writers.update(self._builtin_writers())
 
     # -- summaries -------------------------------------------------------------------------------
 
     def _summary(self, value: object, depth: int) -> str:
         kind = type(value)
-        writer = self._writers.get(kind)
-        if writer is None:
-            if len(self._writers) > TYPE_LIMIT:
-                self.forget()
-            writer = self._writers[kind] = _object_writer(kind)
-        return writer(value, depth)
+        return (self._writers.get(kind) or self._learn(kind))(value, depth)
+
+    def _learn(self, kind: type) -> Writer:
+        if len(self._writers) > TYPE_LIMIT:
+            self.forget()
+        writer = self._writers[kind] = _object_writer(kind)
+        return writer
 
     def _builtin_writers(self) -> Iterator[tuple[type, Writer]]:
         yield type(None), lambda _value, _depth: "null"
@@ -165,6 +174,7 @@ class Summaries:
 
 NOTHING: Final = Note(result=JsonText("null"), has_result=True)
 TRUE: Final = Note(result=JsonText("true"), has_result=True)
+EMPTY: Final = Note(result=JsonText("[]"), has_result=True)
 FALSE: Final = Note(result=JsonText("false"), has_result=True)
 
 
@@ -197,27 +207,44 @@ def _object_writer(kind: type) -> Writer:
     shown = f"<{kind.__qualname__.rpartition('<locals>.')[2]}"[:TEXT_LIMIT]
     plain = quote(shown + ">")
     slots = _label_slots(kind)
+    labelled: dict[str, str] = {}  # the same objects are passed around again and again
+
+    def with_label(label: str) -> str:
+        text = labelled.get(label)
+        if text is None:
+            if len(labelled) > LABEL_LIMIT:
+                labelled.clear()
+            text = quote(f"{shown} {label[:TEXT_LIMIT]}>")
+            if len(label) <= TEXT_LIMIT:
+                labelled[label] = text
+        return text
 
     def write(value: Any, _depth: int) -> str:
-        for slot in slots:
-            try:
-                label = slot(value, kind)
-            except AttributeError:  # never set
-                continue
-            if type(label) is str:
-                return quote(f"{shown} {label[:TEXT_LIMIT]}>")
-        try:
-            own = object.__getattribute__(value, "__dict__")
-        except AttributeError:
-            return plain
-        if type(own) is dict:
-            for name in LABELS:
-                label = own.get(name)
-                if type(label) is str:
-                    return quote(f"{shown} {label[:TEXT_LIMIT]}>")
-        return plain
+        label = _label(value, kind, slots)
+        return plain if label is None else labelled.get(label) or with_label(label)
 
     return write
+
+
+def _label(value: Any, kind: type, slots: list[Callable[[Any, type], Any]]) -> str | None:
+    """The name that an object carries."""
+    for slot in slots:
+        try:
+            label = slot(value, kind)
+        except AttributeError:  # never set
+            continue
+        if type(label) is str:
+            return label
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+    if type(own) is dict:
+        for name in LABELS:
+            label = own.get(name)
+            if type(label) is str:
+                return label
+    return None
 
 
 def _label_slots(kind: type) -> list[Callable[[Any, type], Any]]:

@@ -311,10 +311,10 @@ class Bus:
         Raises:
             DeadlockError: the caller is a handler, which would have to end first.
         """
-        if self._drain.must_not_wait():
+        plan = self._plans.get(type(event)) or self._plan_for(event)
+        if not (plan.is_inline and self._drain.free) and self._drain.must_not_wait():
             msg = f"{event.__topic__} cannot be delivered from inside a handler, for it waits until that has ended"
             raise DeadlockError(msg)
-        plan = self._plans.get(type(event)) or self._plan_for(event)
         token = current_cause.set(cause)
         try:
             report = self._make_report(event, plan, plugin, get_ident())

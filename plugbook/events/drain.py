@@ -129,6 +129,7 @@ class Drain:
                 elif self._loop.is_current:
                     return False
                 elif isinstance(item, Work):
+                    self.current = None
                     item.run()
                 else:
                     self._run_waiting(item)

@@ -8,7 +8,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import Future, wait
 from typing import Any, Final, TypeVar
 
 from plugbook.errors import DeadlockError, HostClosedError
@@ -29,10 +29,17 @@ class Job(Future[T]):
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
+        self._coroutine = coroutine
         self._loop = loop
         self._task: asyncio.Task[T] | None = None
         self._is_cancelling = False
-        loop.call_soon_threadsafe(self._start, coroutine)
+
+    def start(self) -> None:
+        """Let the coroutine run, in the caller's context."""
+        try:
+            self._loop.call_soon_threadsafe(self._start)
+        except RuntimeError:  # the loop was closed in this moment
+            self.give_up()
 
     def cancel(self) -> bool:
         """Ask the coroutine to end, once; whether there was something to ask."""
@@ -40,35 +47,44 @@ class Job(Future[T]):
             return False
         if not self._is_cancelling:
             self._is_cancelling = True
-            self._loop.call_soon_threadsafe(self._cancel_task)
+            with contextlib.suppress(RuntimeError):  # the loop was closed in this moment
+                self._loop.call_soon_threadsafe(self._cancel_task)
         return True
 
     def give_up(self) -> None:
         """Let go whoever waits, though the coroutine did not end."""
+        if self._task is None:
+            self._coroutine.close()
         if not self.done():
-            msg = "the host was closed, and the coroutine did not end when it was cancelled"
+            msg = "the host was closed before the coroutine had ended"
             self.set_exception(HostClosedError(msg))
 
-    def _start(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        self._task = self._loop.create_task(coroutine)
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._coroutine)
         self._task.add_done_callback(self._end)
 
     def _cancel_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        else:  # who was to start it was interrupted before
+            self._coroutine.close()
+            self._end_cancelled()
 
     def _end(self, task: asyncio.Task[T]) -> None:
         if self.done():  # it was given up
             return
         if task.cancelled():
-            super().cancel()
-            self.set_running_or_notify_cancel()
+            self._end_cancelled()
             return
         error = task.exception()
         if error is None:
             self.set_result(task.result())
         else:
             self.set_exception(error)
+
+    def _end_cancelled(self) -> None:
+        super().cancel()
+        self.set_running_or_notify_cancel()
 
 
 class HostLoop:
@@ -96,14 +112,8 @@ class HostLoop:
         Raises:
             HostClosedError: the loop was closed.
         """
-        try:
-            with self._lock:
-                job = Job(coroutine, self._running())
-        except BaseException:
-            coroutine.close()
-            raise
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        job = self._job(coroutine)
+        job.start()
         return job
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
@@ -120,11 +130,10 @@ class HostLoop:
             coroutine.close()
             msg = "waiting on the host's own loop for a coroutine that runs there could never end: await it"
             raise DeadlockError(msg)
-        job = self.submit(coroutine)
+        job = self._job(coroutine)
         try:
+            job.start()
             return job.result(timeout)
-        except CancelledError:
-            raise
         except BaseException:
             if job.cancel():
                 wait([job], GRACE_SECONDS)
@@ -157,8 +166,10 @@ class HostLoop:
         if loop is None or thread is None:
             return []
         names = [task.get_name() for task in asyncio.all_tasks(loop)]
+        job = Job(_cancel_others(timeout), loop)
         try:
-            names = Job(_cancel_others(timeout), loop).result(timeout + GRACE_SECONDS)
+            job.start()
+            names = job.result(timeout + GRACE_SECONDS)
         except TimeoutError:
             _log.warning("the host's loop is blocked by one of %s, and is left behind", ", ".join(names))
         else:
@@ -170,6 +181,17 @@ class HostLoop:
         for job in tuple(self._jobs):
             job.give_up()
         return names
+
+    def _job(self, coroutine: Coroutine[Any, Any, T]) -> Job[T]:
+        try:
+            with self._lock:
+                job = Job(coroutine, self._running())
+        except BaseException:
+            coroutine.close()
+            raise
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        return job
 
     def _running(self) -> asyncio.AbstractEventLoop:
         """The loop, started if it was not yet; the caller has the lock."""

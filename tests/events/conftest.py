@@ -7,13 +7,15 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from plugbook.events.bus import Bus
 from plugbook.events.event import Event
-from plugbook.events.report import Report
+
+if TYPE_CHECKING:
+    from plugbook.events.report import Report
 
 PATIENCE_S = 10.0
 
@@ -45,7 +47,6 @@ class Way:
             await asyncio.sleep(0)
             return function(event)
 
-        handle.__qualname__ = function.__qualname__
         return handle
 
     def publish(self, bus: Bus, event: Event) -> Report:

@@ -1,5 +1,6 @@
 """Tests of event classes: their keywords, their payloads, and what a recording keeps of them."""
 
+import contextlib
 import datetime as dt
 import enum
 import json
@@ -125,19 +126,22 @@ def test_class_keywords_work_or_are_explained(options):
     """Whatever class keywords are given, there is an event type, or an error that names the class."""
     try:
         kind = type(Event)("Fuzzed", (Event,), {"__module__": __name__}, **options)
-    except EventError as error:
-        assert "Fuzzed" in str(error)
     except Exception as error:
-        # pydantic's own options are pydantic's to refuse
-        assert set(options) & {"title", "frozen", "extra", "strict"}, error
+        refused = error
     else:
+        refused = None
+    if refused is None:
         assert check_topic(kind.__topic__)
         assert kind.__version__ >= 1
+    elif isinstance(refused, EventError):
+        assert "Fuzzed" in str(refused)
+    else:  # pydantic's own options are pydantic's to refuse
+        assert set(options) & {"title", "frozen", "extra", "strict"}, refused
 
 
 def test_an_unknown_class_keyword_is_refused():
     """A misspelt class keyword is an error that says which there are."""
-    with pytest.raises(EventError, match="'topik'.*topic=, version="):
+    with pytest.raises(EventError, match=r"'topik'.*topic=, version="):
 
         class Wrong(Event, topik="x"):
             pass
@@ -207,9 +211,9 @@ def test_secrets_do_not_reach_the_payload():
 
     class Login(Event):
         password: SecretStr
-        loop: list[Any] = []
+        loop: list[Any]
 
-    login = Login(password=SecretStr("hunter2"))
+    login = Login(password=SecretStr("hunter2"), loop=[])
     assert "hunter2" not in login.__plugbook_json__()
     login.loop.append(login.loop)
     assert "hunter2" not in login.__plugbook_json__()
@@ -267,10 +271,8 @@ def test_bytes_and_numbers_come_back_from_json(number, data):
 @given(st.dictionaries(st.sampled_from(["value", "number", "data", "other"]), values, max_size=4))
 def test_a_payload_validates_or_is_refused_by_pydantic(fields):
     """Whatever is given to an event class makes an event or a ValidationError."""
-    try:
-        Anything(**fields)
-    except ValidationError as error:
-        assert "Anything" in str(error)
+    with contextlib.suppress(ValidationError):
+        assert Anything(**fields).__plugbook_json__()
 
 
 def test_a_schema_is_kept_of_every_event_type():

@@ -1,5 +1,6 @@
 """Tests of topics and topic patterns."""
 
+import contextlib
 import time
 
 import pytest
@@ -61,7 +62,5 @@ def test_what_is_not_a_pattern_is_refused(pattern):
 @given(st.text(max_size=12))
 def test_any_text_is_a_pattern_or_refused(text):
     """Whatever a person types gives a function or a TopicError."""
-    try:
-        compile_pattern(text)("a.b")
-    except TopicError as error:
-        assert repr(text) in str(error)
+    with contextlib.suppress(TopicError):
+        assert compile_pattern(text)("a.b") in (True, False)

@@ -53,6 +53,8 @@ class Summary:
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
+    __repr__ = __str__
+
     def _lines(self) -> list[str]:
         counts = ", ".join(f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in self.counts.items())
         lines = [f"{self.path}: {counts or 'nothing recorded'}"]

@@ -36,6 +36,8 @@ class Tree:
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
+    __repr__ = __str__
+
     def _lines(self) -> Iterator[str]:
         waiting = [("", "", self)]
         while waiting:

@@ -84,7 +84,9 @@ def main(rounds: int = 5) -> None:
             for variant in VARIANTS:
                 times[variant].append(measure(variant, folder))
     bare = min(times["bare"])
-    print(f"pytest {version('pytest')}, pluggy {version('pluggy')}: {TESTS:,} tests of 1 ms, bare {bare:.2f} s")
+    print(
+        f"pytest {version('pytest')}, pluggy {version('pluggy')}: {TESTS:,} tests of 1 ms, bare {bare:.2f} s"
+    )
     for variant in VARIANTS[1:]:
         ratio = min(times[variant]) / bare
         limit = f" (aim <= {LIMITS[variant] - 1:.0%})" if variant in LIMITS else ""

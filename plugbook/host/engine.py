@@ -14,6 +14,7 @@ from plugbook.errors import PluginError
 from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.plugins.config import validate
 from plugbook.plugins.context import Context
+from plugbook.plugins.discovery import complete
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.loader import Loader
 from plugbook.plugins.scope import Scope
@@ -22,6 +23,7 @@ from plugbook.trace.record import describe_error
 
 if TYPE_CHECKING:
     from .handle import PluginHandle
+    from .registry import Registry
 
 _log = logging.getLogger("plugbook.host")
 
@@ -36,8 +38,9 @@ class Engine:
     raised after the plugin's cleanup has run.
     """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, registry: Registry) -> None:
         self.bus = bus
+        self._registry = registry
         self.services = Services()
         self.loader = Loader()
         self.listeners: list[Listener] = []
@@ -56,6 +59,7 @@ class Engine:
         try:
             if handle.plugin_class is None:
                 handle.plugin_class = self.loader.load(handle.manifest.entry_point)
+                self._registry.complete(handle, complete(handle.manifest, handle.plugin_class.manifest))
             handle.config = validate(handle.plugin_class, handle.options)
         except Exception as error:
             self._fail(handle, "load", error, start)
@@ -63,6 +67,7 @@ class Engine:
         handle.load_ns = tick() - start
         handle.generation += 1
         self._enter(handle, after, start)
+        self.describe(handle)
         return None
 
     def start(self, handle: PluginHandle, reason: str = "") -> BaseException | None:

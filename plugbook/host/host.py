@@ -78,8 +78,8 @@ class Host:
     ) -> None:
         self._is_closed = False
         self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing)
-        self._engine = Engine(self.bus)
         self._registry = Registry(self.bus.rank)
+        self._engine = Engine(self.bus, self._registry)
         self._requests = Requests(self._registry, self._engine)
         given = dict(config or {})
         for plugin_class in plugins:
@@ -306,7 +306,6 @@ class Host:
             RecordingBusyError: somebody else writes to it.
             HostClosedError: the host was closed.
         """
-
         self._check_open()
         store = Store.create(path, append=append)
         recorder = Recorder(store, payloads=payloads, cap_bytes=cap_bytes, redact=redact, sources=sources)

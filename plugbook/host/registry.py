@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,6 @@ class Registry:
         self.handles: dict[str, PluginHandle] = {}
         self._on_order = on_order
         self._resolution = Resolution()
-        self._needs: dict[str, list[str]] = {}
         self._is_stale = False
         self._planners: dict[str, Callable[[PluginHandle], Plan]] = {
             "start": self.plan_start,
@@ -77,10 +75,6 @@ class Registry:
         if self._is_stale:
             self._is_stale = False
             self._resolution = resolve(handle.manifest for handle in self.handles.values())
-            self._needs = defaultdict(list)
-            for edge in self._resolution.edges:
-                if edge.kind in ("requires", "capability"):
-                    self._needs[edge.source].append(edge.target)
             for name, handle in self.handles.items():
                 handle.problem = self._resolution.problems.get(name)
             self._on_order({name: rank for rank, name in enumerate(self._resolution.order)})
@@ -88,9 +82,14 @@ class Registry:
 
     def missing_need(self, name: str) -> PluginHandle | None:
         """The first plugin that `name` directly needs and that is not active."""
-        self.resolve()
-        needed = (self.handles[need] for need in self._needs.get(name, ()))
+        needed = (self.handles[need] for need in self.resolve().needs.get(name, ()))
         return next((handle for handle in needed if not handle.is_active), None)
+
+    def complete(self, handle: PluginHandle, manifest: Manifest) -> None:
+        """Take over what the imported class says, where discovery could not read all of it."""
+        if manifest != handle.manifest:
+            handle.manifest = manifest
+            self._is_stale = True
 
     # -- plans ------------------------------------------------------------------------------------
 

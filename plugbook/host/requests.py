@@ -134,20 +134,31 @@ class Requests:
     def _start_if_running(self, names: Any, changes: Changes) -> Changes:
         """On a host that was started, start these and what they need."""
         for name in names if self._is_started else ():
-            problem = self._registry.resolve().problems.get(name)
-            if problem is not None:
-                changes.blocked[name] = problem.explanation
-                continue
-            for step in self._registry.plan_start(self._registry[name]):
-                self._start(step, changes)
+            plan = self._registry.plan_start(self._registry[name])
+            for step in plan.steps or (Step("start", name),):
+                if not self._registry[step.plugin].is_active:
+                    self._start(step, changes)
         return changes
 
     def _start(self, step: Step, changes: Changes) -> None:
-        need = self._registry.missing_need(step.plugin)
-        if need is not None:
-            changes.blocked[step.plugin] = f"it needs {need.name}, which is {need.state}"
-        elif self._load(step.plugin, changes):
-            self._note(step, self._engine.start(self._registry[step.plugin], step.because), changes)
+        name = step.plugin
+        # Loading may tell of requirements that could not be read before, so the second look is needed.
+        if (
+            self._is_blocked(name, changes)
+            or not self._load(name, changes)
+            or self._is_blocked(name, changes)
+        ):
+            return
+        self._note(step, self._engine.start(self._registry[name], step.because), changes)
+
+    def _is_blocked(self, name: str, changes: Changes) -> bool:
+        problem = self._registry.resolve().problems.get(name)
+        need = self._registry.missing_need(name) if problem is None else None
+        if problem is not None:
+            changes.blocked[name] = problem.explanation
+        elif need is not None:
+            changes.blocked[name] = f"it needs {need.name}, which is {need.state}"
+        return problem is not None or need is not None
 
     def _stop(self, step: Step, changes: Changes) -> None:
         self._note(step, self._engine.stop(self._registry[step.plugin], step.because), changes)

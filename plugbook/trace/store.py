@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 import weakref
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,11 +25,17 @@ from plugbook.trace.record import BLOCK
 if TYPE_CHECKING:
     from plugbook.trace.packing import Batch, Row
 
-_INSERT_ROW: Final = f"INSERT INTO rows VALUES ({','.join('?' * 17)})"
+_COLUMNS: Final = 17
+_ONE_ROW: Final = f"({','.join('?' * _COLUMNS)})"
+_INSERT_ROW: Final = f"INSERT INTO rows VALUES {_ONE_ROW}"
 _UPDATE_ROW: Final = (
     "UPDATE rows SET duration_ns=?, outcome=?, queued_ns=?, called=?, errors=?, calls=?, notes=? WHERE seq=?"
 )
-_CHECKPOINT_PAGES: Final = 4_000
+_ROWS_AT_ONCE: Final = (1_000, 100)
+"""How many rows one statement inserts: Python lets another thread run at each, and may wait 5 ms for its turn."""
+
+_PAGE_BYTES: Final = 8_192
+_CHECKPOINT_PAGES: Final = 2_000
 
 being_written: dict[Path, Store] = {}
 """The recordings that this very process writes, by their resolved working path."""
@@ -49,6 +56,12 @@ class Store:
         self.path = path
         self.working_path = working_path
         self.lock: WriterLock | None = None
+        most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // _COLUMNS
+        self._inserts = [
+            (count, f"INSERT INTO rows VALUES {','.join([_ONE_ROW] * count)}")
+            for count in _ROWS_AT_ONCE
+            if count <= most
+        ]
 
     @classmethod
     def memory(cls) -> Store:
@@ -172,7 +185,7 @@ class Store:
         execute("BEGIN IMMEDIATE")
         try:
             rows = self._in_order(batch.rows) if batch.disordered else batch.rows
-            write_all(_INSERT_ROW, rows)
+            self._insert(rows)
             if batch.updates:
                 write_all(_UPDATE_ROW, batch.updates)
             write_all("INSERT INTO names VALUES (?, ?)", batch.names)
@@ -191,6 +204,14 @@ class Store:
             if self.connection.in_transaction:
                 execute("ROLLBACK")
             raise
+
+    def _insert(self, rows: list[Row]) -> None:
+        done = 0
+        for count, statement in self._inserts:
+            while len(rows) - done >= count:
+                self.connection.execute(statement, list(chain.from_iterable(rows[done : done + count])))
+                done += count
+        self.connection.executemany(_INSERT_ROW, rows[done:] if done else rows)
 
     def _in_order(self, rows: list[Row]) -> list[Row]:
         """Sort rows by seq and lift their times so that time never falls as seq rises.
@@ -249,8 +270,7 @@ class Store:
             RecordingError: the file could not be moved from this machine to where it should be.
         """
         if self.path is None or self.working_path is None:
-            self.connection.close()
-            return ""
+            return ""  # it stays readable for as long as somebody holds it
         try:
             self.put_meta("closed", True)
             remark = settle(self.connection, self.working_path)
@@ -283,6 +303,7 @@ _parents_connections: list[sqlite3.Connection] = []
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 
 import pytest
@@ -465,3 +466,28 @@ def test_mailer_is_listed(shop):
     """The repr lists every plugin with its state."""
     assert repr(shop).count("discovered") == 4
     assert Mailer.manifest.name in repr(shop)
+
+
+def test_a_plugin_from_a_distribution_is_imported_at_start_and_gone_after_removal(tmp_path, monkeypatch):
+    """Discovery adds what is installed without importing it; what only the class says counts once it is loaded."""
+    (tmp_path / "shipped.py").write_text(
+        "from plugbook import Plugin\n"
+        "needed = ['ledger>=2']\n"
+        "class Parcel(Plugin, name='parcel', version='1.5', requires=needed):\n"
+        "    pass\n"
+    )
+    info = tmp_path / "shipped-1.5.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shipped\nVersion: 1.5\n")
+    (info / "entry_points.txt").write_text("[plugbook.plugins]\nparcel = shipped:Parcel\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with Host() as host:
+        assert [step.plugin for step in host.discover().done] == ["parcel"]
+        assert "shipped" not in sys.modules
+        assert "it needs ledger" in host.start().blocked["parcel"] or host.states["parcel"] == "loaded"
+        host.add(Ledger)
+        host.start("parcel")
+        assert host.plugins["parcel"].manifest.requires == ("ledger>=2",)
+        assert host.states == {"parcel": "active", "ledger": "active"}
+        host.remove("parcel")
+        assert "shipped" not in sys.modules

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _LONGEST_SOURCE: Final = 20_000
 
+CELL_TEXTS: Final[dict[tuple[int, str], str]] = {}
+"""The text of the notebook cells that have run, by execution count and id; whoever follows the cells fills it."""
+
 
 def origin(redact: Iterable[str] = ()) -> dict[str, Json]:
     """Command, host application, Python, platform, installed packages, commit and time zone of this process.

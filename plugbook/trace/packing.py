@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from operator import sub
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from plugbook.trace.origin import source_of
-from plugbook.trace.record import KINDS, OUTCOMES, CallSite, Dispatch, Note, Plan, describe_error
+from plugbook.trace.origin import CELL_TEXTS, source_of
+from plugbook.trace.record import KINDS, OUTCOMES, CallSite, Dispatch, JsonText, Note, Plan, describe_error
 
 if TYPE_CHECKING:
     from plugbook._types import Json, Kind, Outcome
@@ -134,7 +134,7 @@ class Packer:
         # Everything the loop touches is a local: this loop decides what recording costs.
         add = batch.rows.append
         plans, names, places = self._plans, self._names, self._places
-        to_text = self.payloads.text
+        to_text, as_it_is = self.payloads.text, self.payloads.kept_as_it_is
         anchor_ns, last_time, last_seq = self._anchor_ns, self._last_time, self._last_seq
         size_bytes = 0
         for item in items:
@@ -161,7 +161,13 @@ class Packer:
                     measured = self._measure(item, plan)
                     if measured[1] == _OPEN:
                         self._open[item.seq] = (item, _progress(item))
-                payload = "" if item.payload is None else to_text(item.payload)
+                payload = item.payload
+                if payload is None:
+                    payload = ""
+                elif payload.__class__ is JsonText and len(payload) <= as_it_is:
+                    payload = str(payload)
+                else:
+                    payload = to_text(payload)
                 name, plugin = item.name, item.plugin
                 place = (item.thread, item.task, item.cell)
                 seq = item.seq
@@ -333,6 +339,8 @@ class Packer:
         self._last_place += 1
         self._places[place] = self._last_place
         count, cell_id = cell or (None, "")
+        if cell is not None:
+            self._keep_cell(cell, batch)
         batch.places.append(
             (self._last_place, self._process, self._thread_name(thread), task, count, cell_id)
         )
@@ -359,6 +367,14 @@ class Packer:
         known = _KnownPlan(id_, complete, ",".join(["%d"] * len(plan.sites)))
         self._plans[plan] = known
         return known
+
+    def _keep_cell(self, cell: tuple[int, str], batch: Batch) -> None:
+        name = f"cell {cell[0]}"
+        if self._sources is None or name in self._sources or cell not in CELL_TEXTS:
+            return
+        self._sources.add(name)
+        text = json.dumps(CELL_TEXTS[cell], ensure_ascii=False)
+        batch.facts.append(("cell", str(cell[0]), self._last_seq, text))
 
     def _keep_sources(self, plan: Plan, seq: int, batch: Batch) -> None:
         if self._sources is None:

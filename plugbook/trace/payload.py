@@ -56,10 +56,13 @@ class PayloadEncoder:
     """
 
     def __init__(self, mode: Payloads = "full", cap_bytes: int = 65_536, redact: Iterable[str] = ()) -> None:
+        redact = tuple(redact)
         self.mode = mode
         self.cap_bytes = cap_bytes
-        self.redact = tuple(redact)
+        self.redact = redact
         self._surely_fits = cap_bytes // 4  # characters; each takes four bytes of UTF-8 at most
+        # How long a `JsonText` may be that nothing has to be done to.
+        self.kept_as_it_is = self._surely_fits if mode == "full" and not redact else -1
         self._encode = json.JSONEncoder(
             ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=bounded
         ).encode

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from plugbook.trace.origin import CELL_TEXTS
 from plugbook.trace.recorder import Recorder
 
 Cell = tuple[int, str]
@@ -16,17 +17,20 @@ def watch_cells(ip: Any) -> Callable[[], None]:
     Cells may nest: what runs a cell inside a cell has the inner one counted until it ends.
     """
     running: list[Cell | None] = []
-    enclosing = getattr(
-        ip.displayhook, "exec_result", None
-    )  # the cell with %load_ext itself gets an end alone
+    # The cell with %load_ext has begun already, and gets an end alone.
+    enclosing = getattr(ip.displayhook, "exec_result", None)
     if enclosing is not None and enclosing.info is not None:
         running.append((enclosing.execution_count or 0, enclosing.info.cell_id or ""))
+        CELL_TEXTS[running[-1]] = enclosing.info.raw_cell
         Recorder.cell = running[-1]
 
     def begin(info: Any) -> None:
         # What is not stored in the history has no number of its own.
         outer = running[-1] if running else None
-        running.append((ip.displayhook.prompt_count, info.cell_id or "") if info.store_history else outer)
+        cell = (ip.displayhook.prompt_count, info.cell_id or "") if info.store_history else outer
+        if cell is not None and cell != outer:
+            CELL_TEXTS[cell] = info.raw_cell
+        running.append(cell)
         Recorder.cell = running[-1]
 
     def end(result: Any) -> None:
@@ -41,5 +45,6 @@ def watch_cells(ip: Any) -> Callable[[], None]:
         ip.events.unregister("pre_run_cell", begin)
         ip.events.unregister("post_run_cell", end)
         Recorder.cell = None
+        CELL_TEXTS.clear()
 
     return stop

@@ -94,6 +94,17 @@ def test_every_record_knows_its_cell(shop):
     assert Recorder.cell is None
 
 
+def test_a_recording_holds_the_text_of_its_cells(shop, tmp_path):
+    """Of each cell that led to a record the text is kept, unless sources are switched off."""
+    for options in ("", ", sources=False"):
+        file = tmp_path / f"run{len(options)}.plugbook"
+        cell = f"with shop.record('{file}'{options}): shop.publish(OrderPlaced(order_id=1))"
+        shop.run(cell)
+        shop.run("1 + 1")
+        kept = {} if options else {str(shop.ip.execution_count - 2): cell}
+        assert plugbook.open_recording(file).facts("cell") == kept
+
+
 def test_a_cell_inside_a_cell_gives_way_again(shop):
     """After a nested run_cell the outer cell is the running one again."""
     shop.run(

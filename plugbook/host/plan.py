@@ -101,7 +101,8 @@ class Changes:
     def __str__(self) -> str:
         verbs: dict[str, list[str]] = {}
         for step in self.done:
-            verbs.setdefault(step.action, []).append(step.plugin)
+            aside = f" ({step.because})" if step.action == "add" and step.because else ""
+            verbs.setdefault(step.action, []).append(step.plugin + aside)
         done = [f"{_past(action)} {', '.join(names)}" for action, names in verbs.items()]
         return "\n".join(done + self._troubles()) or "nothing to do"
 

@@ -82,9 +82,12 @@ class Requests:
             [step.plugin for step in self._registry.plan_stop(old)] if old.is_active else [manifest.name]
         )
         changes = self.remove(manifest.name)
-        handle = self._register(manifest, plugin_class, old.options if options is None else options)
+        dropped = () if options is not None else _unknown_options(old.options, plugin_class)
+        kept = {name: value for name, value in old.options.items() if name not in dropped}
+        handle = self._register(manifest, plugin_class, kept if options is None else options)
         handle.generation = old.generation
-        changes.done.append(Step("add", manifest.name))
+        because = f"without {', '.join(dropped)}, which it no longer takes" if dropped else ""
+        changes.done.append(Step("add", manifest.name, because))
         return self._start_if_running(reversed(stopped), changes)
 
     def discover(self, group: str) -> Changes:
@@ -181,3 +184,11 @@ class Requests:
             changes.done.append(step)
         else:
             changes.failed[step.plugin] = error
+
+
+def _unknown_options(options: Mapping[str, Any], plugin_class: type[Plugin] | None) -> tuple[str, ...]:
+    """The options of a former generation that a class does not take any more."""
+    model = plugin_class.Config if plugin_class is not None else None
+    fields = model.model_fields if model is not None else {}
+    known = {*fields, *(field.alias for field in fields.values())}
+    return tuple(name for name in options if name not in known)

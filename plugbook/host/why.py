@@ -26,36 +26,47 @@ def explain(handle: PluginHandle, handles: Mapping[str, PluginHandle], resolutio
         resolution: what the resolver last found.
     """
     chain: list[str] = []
-    remedy = _follow(handle, handles, resolution, chain)
-    return Why(handle.name, handle.state.value, tuple(chain), remedy)
+    first = handle
+    while (need := _idle_need(first, handles, resolution)) is not None:
+        chain.append(f"{_it(first, handle)} needs {need.name}, which is {need.state}")
+        first = need
+    remedy = _first_cause(first, _it(first, handle), chain) or f"start {handle.name!r}"
+    return Why(handle.name, handle.state.value, tuple(chain), "" if handle.is_active else remedy)
 
 
-def _follow(
-    handle: PluginHandle, handles: Mapping[str, PluginHandle], resolution: Resolution, chain: list[str]
-) -> str:
-    """Append the causes to `chain`, nearest first; returns the remedy."""
-    name = handle.name
-    if handle.is_active:
-        chain.append(f"it was started at {_clock_time(handle.since_ns)} and nothing stopped it")
-        return ""
+def _idle_need(
+    handle: PluginHandle, handles: Mapping[str, PluginHandle], resolution: Resolution
+) -> PluginHandle | None:
+    """What keeps a plugin from running that is all right itself: the first of its needs that is not active."""
+    if handle.is_active or handle.problem is not None or handle.error is not None:
+        return None
+    needs = (handles[name] for name in resolution.needs.get(handle.name, ()) if name in handles)
+    return next((need for need in needs if not need.is_active), None)
+
+
+def _first_cause(handle: PluginHandle, subject: str, chain: list[str]) -> str:
+    """Append what a chain ends with; returns the remedy, where it is more than to start the plugin."""
+    since = _clock_time(handle.since_ns)
     if handle.problem is not None:
         chain.extend(fact for problem in handle.problem.chain for fact in problem.facts)
         return handle.problem.remedy
     if handle.error is not None:
-        chain.append(f"its {handle.phase} raised {_told(handle.error)}")
-        return f"mend {_place(handle.error) or 'what raised it'}, then start {name!r} again"
-    for needed in reversed(resolution.requirements_of(name)):
-        other = handles.get(needed)
-        if other is not None and not other.is_active:
-            if handle.reason:
-                chain.append(handle.reason)
-            chain.append(f"it needs {needed}, which is {other.state}")
-            return _follow(other, handles, resolution, chain)
+        chain.append(f"{subject} raised {_told(handle.error)} in {handle.phase}")
+        return f"mend {_place(handle.error) or 'what raised it'}, then start {handle.name!r} again"
     if handle.state is State.QUARANTINED:
-        chain.append(handle.reason or "it was set aside after too many failures")
-        return f"release {name!r}"
-    chain.append(handle.reason or "nobody started it")
-    return f"start {name!r}"
+        chain.append(handle.reason or f"{subject} was set aside after too many failures")
+        return f"release {handle.name!r}"
+    if handle.is_active:
+        chain.append(f"{subject} was started at {since} and nothing stopped it")
+    elif handle.state is State.STOPPED:
+        chain.append(f"{subject} was stopped at {since}" + (f": {handle.reason}" if handle.reason else ""))
+    else:
+        chain.append(f"nobody has started {'it' if subject == 'it' else subject}")
+    return ""
+
+
+def _it(handle: PluginHandle, asked_for: PluginHandle) -> str:
+    return "it" if handle is asked_for else handle.name
 
 
 def _told(error: BaseException) -> str:

@@ -68,8 +68,9 @@ def test_why_follows_a_stop_to_its_first_cause(shop):
     shop.start()
     shop.stop("ledger")
     why = str(shop.why("billing"))
-    assert "it needs ledger" in why
-    assert "start 'ledger'" in why
+    assert "it needs ledger, which is stopped" in why
+    assert "ledger was stopped at" in why
+    assert "start 'billing'" in why
 
 
 def test_a_plugin_that_fails_in_start_keeps_only_its_dependents_from_starting():
@@ -132,6 +133,25 @@ def test_add_to_a_running_host_starts_and_replace_swaps(shop):
     shop.add(Better, replace=True)
     shop.publish(OrderPlaced(order_id=2))
     assert seen == ["old", "new"]
+
+
+def test_replacing_keeps_the_options_that_the_new_class_still_takes():
+    """A hot swap keeps the configuration; an option that is gone is named, not refused."""
+
+    class Taxed(Plugin):
+        class Config(BaseModel):
+            tax: float = 0.0
+            rounding: int = 2
+
+    class Simpler(Plugin, name="taxed"):
+        class Config(BaseModel):
+            rounding: int = 0
+
+    with Host([Taxed], config={"taxed": {"tax": 0.2, "rounding": 4}}) as host:
+        host.start()
+        changes = host.add(Simpler, replace=True)
+        assert host.plugins["taxed"].config.rounding == 4
+        assert "without tax" in str(changes)
 
 
 def test_replacing_a_requirement_restarts_its_dependents(shop):
@@ -491,3 +511,23 @@ def test_a_plugin_from_a_distribution_is_imported_at_start_and_gone_after_remova
         assert host.states == {"parcel": "active", "ledger": "active"}
         host.remove("parcel")
         assert "shipped" not in sys.modules
+
+
+def test_a_replacement_whose_options_do_not_fit_changes_nothing():
+    """The old plugin goes on running when the new one's configuration is refused."""
+
+    class Taxed(Plugin):
+        class Config(BaseModel):
+            tax: float = 0.0
+
+    class Strict(Plugin, name="taxed"):
+        class Config(BaseModel):
+            tax: int = 0
+
+    with Host([Taxed], config={"taxed": {"tax": 0.5}}) as host:
+        host.start()
+        instance = host.plugins["taxed"].instance
+        with pytest.raises(ConfigError):
+            host.add(Strict, replace=True)
+        assert host.plugins["taxed"].instance is instance
+        assert host.states == {"taxed": "active"}

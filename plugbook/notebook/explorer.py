@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _STARTABLE: Final = ("discovered", "resolved", "loaded", "stopped", "failed", "unloaded")
 _BUSY: Final = ("starting", "stopping")
+_READ_AT_ONCE: Final = 50_000
 _ACTIONS: Final = ("start", "stop", "restart")
 
 _open: WeakSet[Explorer] = WeakSet()
@@ -72,7 +73,8 @@ class Explorer(anywidget.AnyWidget):
         self._source, player = _told_apart(source, player)
         self._log = ErrorLog()
         self._transport = Transport(self._changed)
-        self._refreshing = threading.Lock()
+        self._showing = threading.Lock()
+        self._reading = threading.Lock()
         self._follower: Follower | None = None
         self._disconnect: Callable[[], None] | None = None
         super().__init__(
@@ -84,9 +86,11 @@ class Explorer(anywidget.AnyWidget):
         self.on_msg(self._on_message)
         _answer_while_a_cell_runs(self.comm)
         self.player = player
-        self.refresh()
-        if _grows(self._source):
-            self._follow()
+        self.plugins = _plugin_rows(self._source)
+        if not _is_long(self._source):
+            self.refresh()
+        self._follow()
+        self._changed()
         if is_host(self._source):
             self._disconnect = self._source.on_change(self._changed)
 
@@ -99,19 +103,14 @@ class Explorer(anywidget.AnyWidget):
     def player(self, player: Player | None) -> None:
         self._transport.attach(player)
         self.transport = self._transport.view()
-        if player is not None:
-            self._follow()
 
     def refresh(self) -> None:
         """Bring what is shown in step with the source; it happens by itself, soon after every change."""
-        with self._refreshing:
-            news = self._read_errors()
-            with self.hold_sync():
-                if news or is_host(self._source):
-                    self.plugins = _plugin_rows(self._source)
-                self.errors = self._log.rows
-                self.error_count = self._log.count
-                self.transport = self._transport.view()
+        with self._showing:
+            if is_host(self._source):
+                self.plugins = _plugin_rows(self._source)
+            self.transport = self._transport.view()
+        self._refresh_errors()
 
     def close(self) -> None:
         """Stop following, and close the widget's comm; closing again does nothing."""
@@ -134,10 +133,23 @@ class Explorer(anywidget.AnyWidget):
 
     def _follow(self) -> None:
         if self._follower is None:
-            self._follower = Follower(self.refresh)
+            self._follower = Follower(self.refresh, 0.5 if _grows(self._source) else None)
 
-    def _read_errors(self) -> bool:
-        """Read on in the recording; say whether anything was written since the last time."""
+    def _refresh_errors(self) -> None:
+        """Read on in the recording, unless another thread is at it: the first time may take seconds."""
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            if self._read_on():
+                self.errors = self._log.rows
+                self.error_count = self._log.count
+                if not is_host(self._source):
+                    self.plugins = _plugin_rows(self._source)
+        finally:
+            self._reading.release()
+
+    def _read_on(self) -> bool:
+        """Read the errors recorded since the last time; say whether anything was recorded."""
         recording = recording_of(self._source)
         try:
             return recording is not None and self._log.read(recording)
@@ -249,6 +261,15 @@ def _title(source: Any) -> str:
 def _grows(source: Any) -> bool:
     """Whether it may change by itself: a host, or a recording that this process is writing."""
     return is_host(source) or hasattr(source, "recorder")
+
+
+def _is_long(source: Any) -> bool:
+    """Whether reading the errors would keep a cell waiting, so that they had better come later."""
+    recording = recording_of(source)
+    try:
+        return recording is not None and len(recording) > _READ_AT_ONCE
+    except RecordingError:
+        return False
 
 
 def close_all() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _ROW: Final = 38
 _BOX: Final = 26
-_WIDEST: Final = 150
+_WIDEST: Final = 172
 _COLUMN: Final = 128
 _DASHES: Final = {"requires": [1, 0], "capability": [9, 3], "optional": [5, 4], "conflicts": [2, 3]}
 _COLOURS: Final = {
@@ -46,7 +46,8 @@ def dependency_graph(source: Host | Recording) -> alt.LayerChart | alt.Chart:
         return empty_chart(title, "There are no plugins here yet. Add one to the host, or record a run.")
     edges = edges_of(source)
     # An edge of the picture runs the way things start: from what is needed to who needs it.
-    layout = layered([plugin.name for plugin in plugins], [(edge.target, edge.source) for edge in edges])
+    names = [plugin.name for plugin in plugins]
+    layout = layered(names, [(edge.target, edge.source) for edge in edges], columns=4)
     shown = [edge for edge in edges if (edge.target, edge.source) in layout.edges]
     chart: alt.LayerChart = finish(_draw(plugins, shown, layout), title, _notes(plugins, shown))
     return chart
@@ -200,7 +201,6 @@ def _node(
 ) -> dict[str, Any]:
     point = layout.nodes[plugin.name]
     left, top = canvas.x(point) - canvas.box / 2, canvas.y(point) - _BOX / 2
-    short = plugin.name if len(plugin.name) <= letters else plugin.name[: letters - 1] + "…"
     return {
         "x": left,
         "x2": left + canvas.box,
@@ -209,7 +209,7 @@ def _node(
         "dot": left + 13,
         "text": left + 23,
         "middle": canvas.y(point),
-        "label": short,
+        "label": _shortened(plugin.name, letters),
         "name": plugin.name,
         "version": plugin.version or "–",
         "state": plugin.state if plugin.state in STATES else _NO_STATE,
@@ -217,3 +217,8 @@ def _node(
         "needed by": ", ".join(edge.source for edge in edges if edge.target == plugin.name) or "–",
         "error": plugin.error or "–",
     }
+
+
+def _shortened(name: str, letters: int) -> str:
+    """A name cut in the middle: names of one family differ at their end."""
+    return name if len(name) <= letters else f"{name[:3]}…{name[4 - letters :]}"

@@ -53,6 +53,9 @@ class FakeRecording:
             chosen._frames["states"] = frame[frame["outcome"].isin(wanted)]
         return chosen
 
+    def __len__(self):
+        return sum(map(len, self._frames.values()))
+
     def since(self, version):
         return self
 

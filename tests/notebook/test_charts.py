@@ -188,6 +188,14 @@ def test_a_graph_of_a_foreign_system_shows_its_plugins_without_states():
     assert "state not recorded" in spec
 
 
+def test_a_long_name_keeps_its_end():
+    """Names of one family differ at their end, so a long one is cut in the middle."""
+    spec = json.dumps(
+        charts.dependency_graph(FakeHost({"datasette.default_permissions_of_all": "active"})).to_dict()
+    )
+    assert "_permissions_of_all" in spec.replace("datasette.default_permissions_of_all", "")
+
+
 def test_the_renderer_leaves_the_choice_of_the_user_alone():
     """A renderer the user enabled stays; the default one is replaced until it is given back."""
     alt.renderers.enable("json")

@@ -161,6 +161,20 @@ def test_a_recording_has_no_buttons():
     explorer.close()
 
 
+def test_the_errors_of_a_long_recording_come_later(monkeypatch):
+    """Where reading them would keep a cell waiting, the explorer is there at once and the errors follow."""
+    monkeypatch.setattr("plugbook.notebook.explorer._READ_AT_ONCE", 0)
+    recording = FakeRecording(calls=[call(1, "mail", outcome="error", error="SMTPError: refused")])
+    ready = threading.Event()
+    frames = recording.logs
+    recording.logs = lambda **words: ready.wait(10) and frames(**words)
+    explorer = Explorer(recording)
+    assert explorer.error_count == 0
+    ready.set()
+    until(lambda: explorer.error_count == 1)
+    explorer.close()
+
+
 def test_closing_leaves_no_comm_and_no_listener(shop):
     """After closing, the comm is gone, the host has no listener and no thread runs; again is harmless."""
     before = set(comm.get_comm_manager().comms)

@@ -20,7 +20,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-import plugbook
 from plugbook.adapters import recorded_pytest
 from plugbook.errors import RecordingError, RecordingExistsError
 
@@ -160,7 +159,7 @@ def _check_place(path: Path) -> None:
 
 
 def _copy_parts(target: Path) -> None:
-    source = Path(plugbook.__file__).parent
+    source = Path(__file__).parents[1]
     target.mkdir(parents=True)
     for name in PARTS:
         part = source / name

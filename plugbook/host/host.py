@@ -226,11 +226,13 @@ class Host:
         Args:
             plugin: its class.
             config: its options.
-            replace: take the place of the plugin of that name, keeping its options unless new ones are
-                given; what was stopped for it starts again. If the new one fails, it stays, failed.
+            replace: take the place of the plugin of that name, keeping the options that the new class
+                takes, unless new ones are given; what was stopped for it starts again. If the new one
+                fails to start, it stays, failed.
 
         Raises:
             ManifestError: it is no plugin class, or there is one of that name.
+            ConfigError: the options do not fit a class that is to take another's place; nothing changed.
         """
         manifest = _manifest_of(plugin)
         return self._request(lambda: self._requests.add(manifest, plugin, config, replace=replace))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from plugbook.plugins.config import validate
 from plugbook.plugins.discovery import discover
 from plugbook.plugins.lifecycle import Request, State, next_state
 
@@ -78,17 +79,18 @@ class Requests:
             self._register(manifest, plugin_class, options or {})
             changes = Changes([Step("add", manifest.name)])
             return self._start_if_running((manifest.name,), changes)
-        stopped = (
-            [step.plugin for step in self._registry.plan_stop(old)] if old.is_active else [manifest.name]
-        )
-        changes = self.remove(manifest.name)
         dropped = () if options is not None else _unknown_options(old.options, plugin_class)
         kept = {name: value for name, value in old.options.items() if name not in dropped}
-        handle = self._register(manifest, plugin_class, kept if options is None else options)
+        options = kept if options is None else options
+        if plugin_class is not None:
+            validate(plugin_class, options)  # before anything is stopped for it
+        stopped = [step.plugin for step in self._registry.plan_stop(old)] if old.is_active else []
+        changes = self.remove(manifest.name)
+        handle = self._register(manifest, plugin_class, options)
         handle.generation = old.generation
         because = f"without {', '.join(dropped)}, which it no longer takes" if dropped else ""
         changes.done.append(Step("add", manifest.name, because))
-        return self._start_if_running(reversed(stopped), changes)
+        return self._start_if_running(reversed(stopped or [manifest.name]), changes)
 
     def discover(self, group: str) -> Changes:
         """Put every plugin on the host that an installed distribution offers."""

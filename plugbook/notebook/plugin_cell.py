@@ -140,21 +140,13 @@ class PluginCell:
         from plugbook.host.plan import Changes
 
         host = self._host()
-        self._check(host, plugins, config)
+        _check(plugins, config)
         changes = Changes()
         for plugin in plugins:
             _merge(changes, host.add(plugin, config=config, replace=True))
             self._keep_module(plugin)
         self._start_waiting(host, changes)
         return changes
-
-    def _check(self, host: Host, plugins: list[type[Plugin]], config: Any) -> None:
-        """Whether the options fit, before anything is stopped."""
-        from plugbook.plugins.config import validate
-
-        for plugin in plugins:
-            old = host.plugins.get(plugin.manifest.name)
-            validate(plugin, config if config is not None or old is None else old.options)
 
     def _host(self) -> Host:
         from plugbook.host.host import Host
@@ -237,3 +229,11 @@ def _merge(changes: Changes, more: Any) -> None:
     changes.done += more.done
     changes.failed.update(more.failed)
     changes.blocked.update(more.blocked)
+
+
+def _check(plugins: list[type[Plugin]], config: Any) -> None:
+    """Whether the options given fit every plugin of the cell, before anything is stopped for the first."""
+    from plugbook.plugins.config import validate
+
+    for plugin in plugins if config is not None else ():
+        validate(plugin, config)

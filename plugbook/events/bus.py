@@ -312,7 +312,8 @@ class Bus:
             DeadlockError: the caller is a handler, which would have to end first.
         """
         plan = self._plans.get(type(event)) or self._plan_for(event)
-        if not (plan.is_inline and self._drain.free) and self._drain.must_not_wait():
+        drain = self._drain
+        if not (plan.is_inline and drain.free) and drain.must_not_wait():
             msg = f"{event.__topic__} cannot be delivered from inside a handler, for it waits until that has ended"
             raise DeadlockError(msg)
         token = current_cause.set(cause)
@@ -320,11 +321,37 @@ class Bus:
             report = self._make_report(event, plan, plugin, get_ident())
         finally:
             current_cause.reset(token)
-        self._enqueue(report)
-        self._drain.run_quietly()
+        if not plan.is_inline or drain.queue or not self._deliver_here(report):
+            self._enqueue(report)
+        if drain.queue:
+            drain.run_quietly()
         if not report.done:
-            self._drain.wait_until(lambda: report.done)
+            drain.wait_until(lambda: report.done)
         return report
+
+    def _deliver_here(self, report: Report) -> bool:
+        """Deliver what needs no waiting without queueing it; False where somebody else is draining."""
+        drain = self._drain
+        try:
+            del drain.free[0]
+        except KeyError:
+            return False
+        try:
+            drain.thread = report.thread
+            drain.current = report
+            run_inline(report)
+        except BaseException as error:
+            abandon(report, len(report.ticks) - 1, error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            drain.current = None
+            drain.thread = NOBODY
+            drain.free[0] = True
+        recorder = self._recorder
+        if recorder is not None and (report.born > recorder.deadline or len(recorder.rows) > recorder.limit):
+            recorder.write()
+        return True
 
     # -- one event more ---------------------------------------------------------------------------
 

@@ -41,15 +41,11 @@ class Path(NamedTuple):
     topic: str
 
 
-class Delivery(NamedTuple):
-    """A recorded event that was delivered: its numbers there and here, and who it went to."""
+Delivery = tuple[int, int, int | None, int, int, int]
+"""A recorded event that was delivered: the run, its seq and plan in the recording; its seq, root and plan here.
 
-    run: int
-    seq: int
-    plan: int | None
-    live_seq: int
-    live_root: int
-    live_plan: HandlerPlan
+Plans are by number: a tuple of numbers costs the garbage collector nothing.
+"""
 
 
 class Held(NamedTuple):
@@ -88,8 +84,9 @@ class Emissions:
         self._waiting: dict[Path, deque[Held]] = {}
         self._missed: dict[Path, deque[int]] = {}
         self._differing: list[Difference] = []
-        self._recorded = _Recent()
-        self._live = _Recent()
+        self._recent = _Recent()
+        self._plans: list[HandlerPlan] = []
+        self._plan_numbers: dict[HandlerPlan, int] = {}
         self._turn = threading.Lock()
 
     # -- what handlers publish ----------------------------------------------------------------------
@@ -123,12 +120,14 @@ class Emissions:
             site = report.plan.sites[_index(report, cause.seq)]
             return Path(self._run, self.delivering[1], site.name, site.plugin, topic)
         first = cause.seq - cause.seq % BLOCK if report is None else report.seq
-        delivery = self._live.get(first)
-        index = cause.seq - first - 1
-        if delivery is None or not 0 <= index < len(delivery.live_plan.sites):
+        delivery = self._recent.by_live_seq(first)
+        if delivery is None:
             return None
-        site = delivery.live_plan.sites[index]
-        return Path(delivery.run, delivery.seq, site.name, site.plugin, topic)
+        run, seq, *_, live_plan = delivery
+        index, sites = cause.seq - first - 1, self._plans[live_plan].sites
+        return (
+            Path(run, seq, sites[index].name, sites[index].plugin, topic) if 0 <= index < len(sites) else None
+        )
 
     def _pending(self, event: Event, plugin: str, cause: Cause | None) -> Report:
         parent, root = (cause.seq, cause.root) if cause else (None, 0)
@@ -145,39 +144,41 @@ class Emissions:
         Returns:
             What causes it in this replay, and the report that its publisher holds; None where there is none.
         """
-        parent = row.parent
+        seq, _, _, topic, _, parent, _, recorded, _ = row
         if parent is None:
             return None, None
-        delivery = self._recorded.get(self._stream.known.event_of(parent))
-        if delivery is None:
+        delivery = self._recent.by_seq(self._stream.known.event_of(parent))
+        if delivery is None or delivery[0] != self._run:
             return None, None
-        site = None if delivery.seq == parent else self._stream.site(delivery.seq, delivery.plan, parent)
+        run, event, plan, live_seq, live_root, live_plan = delivery
+        site = None if event == parent else self._stream.site(event, plan, parent)
         if site is None:
-            return Cause(delivery.live_seq, delivery.live_root), None
-        path = Path(delivery.run, delivery.seq, site.name, site.plugin, self._stream.known.names[row.topic])
+            return Cause(live_seq, live_root), None
+        path = Path(run, event, site.name, site.plugin, self._stream.known.names[topic])
         with self._turn:
             waiting = self._waiting.get(path)
             held = waiting.popleft() if waiting else None
             if held is None:
-                self._missed.setdefault(path, deque()).append(row.seq)
+                self._missed.setdefault(path, deque()).append(seq)
             else:
-                self._compare(path, row.seq, held.payload, row.payload)
+                self._compare(path, seq, held.payload, recorded)
                 if not waiting:
                     del self._waiting[path]
-        return Cause(_live_call(delivery, site), delivery.live_root), held and held.report
+        return Cause(_live_call(live_seq, self._plans[live_plan], site), live_root), held and held.report
 
     def delivered(self, row: Row, report: Report) -> None:
         """Remember who a recorded event went to, for what may still come out of it."""
-        delivery = Delivery(self._run, row.seq, row.plan, report.seq, report.root, report.plan)
-        self._recorded.put(row.seq, delivery)
-        self._live.put(report.seq, delivery)
+        plan = self._plan_numbers.get(report.plan)
+        if plan is None:
+            plan = self._plan_numbers[report.plan] = len(self._plans)
+            self._plans.append(report.plan)
+        self._recent.put((self._run, row[0], row[6], report.seq, report.root, plan))
 
     def jump(self) -> None:
         """Forget what is expected, for the cursor was moved; what was missed so far stays missed."""
         with self._turn:
             self._run += 1
             self._waiting.clear()
-            self._recorded = _Recent()
 
     def _compare(self, path: Path, seq: int, payload: str, recorded: str | None = None) -> None:
         recorded = self._stream.payload(seq) if recorded is None else recorded
@@ -220,20 +221,23 @@ class Emissions:
 
 
 class _Recent:
-    """The deliveries of late by some number; those long past are forgotten, so that memory stays bounded."""
+    """The deliveries of late, by their seq there and here; those long past are forgotten, to bound memory."""
 
     def __init__(self) -> None:
-        self._young: dict[int, Delivery] = {}
-        self._old: dict[int, Delivery] = {}
+        self._young: tuple[dict[int, Delivery], dict[int, Delivery]] = ({}, {})
+        self._old = self._young
 
-    def put(self, number: int, delivery: Delivery) -> None:
-        young = self._young
-        young[number] = delivery
-        if len(young) >= _RECENT:
-            self._old, self._young = young, {}
+    def put(self, delivery: Delivery) -> None:
+        there, here = self._young
+        there[delivery[1]] = here[delivery[3]] = delivery
+        if len(here) >= _RECENT:
+            self._old, self._young = self._young, ({}, {})
 
-    def get(self, number: int) -> Delivery | None:
-        return self._young.get(number) or self._old.get(number)
+    def by_seq(self, seq: int) -> Delivery | None:
+        return self._young[0].get(seq) or self._old[0].get(seq)
+
+    def by_live_seq(self, seq: int) -> Delivery | None:
+        return self._young[1].get(seq) or self._old[1].get(seq)
 
 
 def settle(held: Report, report: Report) -> None:
@@ -250,12 +254,12 @@ def _index(report: Report, seq: int) -> int:
     return (report.seq, *report.blocks).index(block) * (BLOCK - 1) + seq % BLOCK - 1
 
 
-def _live_call(delivery: Delivery, site: CallSite) -> int:
+def _live_call(event: int, plan: HandlerPlan, site: CallSite) -> int:
     """The call of this replay that stands for a recorded one, or the event itself where there is none."""
-    for index, each in enumerate(delivery.live_plan.sites[: BLOCK - 1]):
+    for index, each in enumerate(plan.sites[: BLOCK - 1]):
         if (each.name, each.plugin) == (site.name, site.plugin):
-            return delivery.live_seq + 1 + index
-    return delivery.live_seq
+            return event + 1 + index
+    return event
 
 
 def _difference(

@@ -97,7 +97,7 @@ class Player:
                 host.bus, self._stream, recording, lambda: self.state is PlayState.PLAYING
             )
         self._passed = 0
-        self._stops: Stop | None = None
+        self._stop = Stop(None, self._stream)
         self._is_background = False
         self._listeners: list[progress.Drawer] = []
         self._begun = self._told = 0.0
@@ -181,7 +181,7 @@ class Player:
         self._check("played")
         if self.state is PlayState.ENDED:
             return self
-        self._stops = Stop(self.until if until is None else until, self._stream)
+        self._stop = Stop(self.until if until is None else until, self._stream)
         self._is_background = background
         return self._run()
 
@@ -273,22 +273,30 @@ class Player:
 
     def _advance(self, due_ns: int | None, deadline: int) -> int | PlayState | None:
         """Play what is due; see `Transport`."""
-        stream, transport, stops = self._stream, self._transport, self._stops
-        while stream.has_chosen and (row := stream.peek()) is not None:
-            if stops is not None and stops.before(row):
+        # One event in a few microseconds: what the loop touches is local, and rows are plain tuples.
+        stream, transport, play = self._stream, self._transport, self._stage.play
+        total, last, reached = stream.total, self._stop.last, self._stop.reached
+        due = LAST_SEQ if due_ns is None else due_ns
+        while stream.index < total and (row := stream.peek()) is not None:
+            if row[0] > last:
                 return PlayState.PAUSED
-            if due_ns is not None and row.time_ns > due_ns:
-                return row.time_ns
-            played = self._pass(row)
-            if stops is not None and row.chosen and stops.behind(row, played):
-                return PlayState.PAUSED if self._stream.has_chosen else self._end()
+            if row[1] > due:
+                return row[1]
+            stream.pass_over(row)
+            if not row[8]:
+                self._stage.pass_over(row)
+                continue
+            self._passed += 1
+            played = play(row)
+            if reached is not None and played is not None and reached(played):
+                break
             if tick() > deadline or transport.is_wanted:
                 return None
-        return self._end()
+        return PlayState.PAUSED if stream.index < total else self._end()
 
     def _pass(self, row: Row) -> Played | None:
         self._stream.pass_over(row)
-        if not row.chosen:
+        if not row[8]:
             self._stage.pass_over(row)
             return None
         self._passed += 1

@@ -15,7 +15,6 @@ from plugbook.errors import EventError
 from plugbook.events.event import Event
 from plugbook.trace.payload import HIDDEN
 
-_OUTLINES: Final = ('{"$cut":', '{"$ref":')
 _LEFT_OUT: Final = re.compile(r'"\$(?:more|type|cycle)":|… \(\+[\d,]+ characters\)"')
 _NAME: Final = re.compile(r"[A-Za-z]\w*")
 
@@ -63,6 +62,7 @@ class EventTypes:
             self._since.setdefault(topic, []).append(seq)
             self._versions.setdefault(topic, []).append(version)
         self._makers: dict[tuple[str, int], Callable[[str], Event]] = {}
+        self._only_makers: dict[str, Callable[[str], Event]] = {}
         self.remarks: dict[str, str] = {}
 
     def rebuild(self, topic: str, seq: int, payload: str) -> Event:
@@ -71,9 +71,8 @@ class EventTypes:
         Raises:
             RebuildError: the payload was cut, redacted or left out, or does not fit the class.
         """
-        version = self._version(topic, seq) if topic in self._since else 0
-        make = self._makers.get((topic, version)) or self._learn(topic, version)
-        if self._outlined or HIDDEN in payload or payload[:8] in _OUTLINES or not payload:
+        make = self._only_makers.get(topic) or self._maker(topic, seq)
+        if self._outlined or HIDDEN in payload or payload.startswith('{"$') or not payload:
             reason = why_incomplete(payload, outlined=self._outlined)
             if reason:
                 raise RebuildError(reason)
@@ -81,6 +80,13 @@ class EventTypes:
             return make(payload)
         except ValidationError as error:
             raise RebuildError(_first_line(error)) from error
+
+    def _maker(self, topic: str, seq: int) -> Callable[[str], Event]:
+        version = self._version(topic, seq) if topic in self._since else 0
+        make = self._makers.get((topic, version)) or self._learn(topic, version)
+        if len(set(self._versions.get(topic, ()))) < 2:
+            self._only_makers[topic] = make
+        return make
 
     def _version(self, topic: str, seq: int) -> int:
         since = self._since[topic]

@@ -64,7 +64,7 @@ class Desk:
 
     def play(self, row: Row) -> Record:
         """The record of the event."""
-        return self._recording[row.seq]
+        return self._recording[row[0]]
 
     def pass_over(self, row: Row) -> None:
         """Nothing is compared."""
@@ -133,26 +133,36 @@ class Republisher:
 
     def play(self, row: Row) -> Report | None:
         """Deliver the event; None if it could not be made again."""
+        seq, _, _, topic_number, plugin, parent, _, payload, _ = row
         emissions, names = self._emissions, self._stream.known.names
-        cause, held = emissions.reached(row) if row.parent is not None else (None, None)
-        topic = names[row.topic]
+        cause, held = emissions.reached(row) if parent is not None else (None, None)
+        topic = names[topic_number]
         try:
-            event = self._types.rebuild(topic, row.seq, row.payload)
+            event = self._types.rebuild(topic, seq, payload)
         except RebuildError as error:
-            self._skipped += 1
-            if len(self._skips) < MOST_KEPT:
-                self._skips.append(Skipped(row.seq, topic, str(error)))
+            self._skip(Skipped(seq, topic, str(error)))
             return None
-        emissions.delivering = event, row.seq
+        emissions.delivering = event, seq
         try:
-            report = self._bus.deliver(event, plugin=names[row.plugin], cause=cause)
+            report = self._bus.deliver(event, plugin=names[plugin], cause=cause)
         finally:
             emissions.delivering = None
         emissions.delivered(row, report)
         if held is not None:
             settle(held, report)
-        self._count(report)
+        self._published += 1
+        calls = len(report.plan.sites)
+        self._calls += calls
+        if not calls:
+            self._unhandled += 1
+        if report.notes is not None:
+            self._errors += sum(note.outcome == "error" for note in report.notes.values())
         return report
+
+    def _skip(self, skipped: Skipped) -> None:
+        self._skipped += 1
+        if len(self._skips) < MOST_KEPT:
+            self._skips.append(skipped)
 
     def pass_over(self, row: Row) -> None:
         """Compare the event with what its handler published, and let it be."""
@@ -186,15 +196,6 @@ class Republisher:
             remarks=dict(self._types.remarks),
             **self._emissions.counts(is_over=is_over),
         )
-
-    def _count(self, report: Report) -> None:
-        self._published += 1
-        calls = len(report.plan.sites)
-        self._calls += calls
-        if not calls:
-            self._unhandled += 1
-        elif report.notes is not None:
-            self._errors += sum(note.outcome == "error" for note in report.notes.values())
 
     def _mark(self, text: str, more: dict[str, Any]) -> None:
         recorder = self._bus.recorder

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from plugbook.trace.record import BLOCK, KINDS, OUTCOMES, CallSite
 from plugbook.trace.selection import LAST_SEQ
@@ -29,28 +29,13 @@ _COLUMNS: Final = (
 _started = itemgetter(2)
 
 
-class Row(NamedTuple):
-    """One recorded event, as it is stored.
+Row = tuple[int, int, int, int, int, int | None, int | None, str, bool]
+"""One recorded event, as it is stored: a plain tuple, for there are many and the garbage collector passes those.
 
-    Attributes:
-        seq: its number.
-        time_ns: when it was published.
-        started_ns: when its first handler started.
-        topic, plugin, plan: what it was, who published it and who it went to, by number.
-        parent: what caused it, or None.
-        payload: JSON text.
-        chosen: whether it is to be played, or is only there to be compared with.
-    """
-
-    seq: int
-    time_ns: int
-    started_ns: int
-    topic: int
-    plugin: int
-    parent: int | None
-    plan: int | None
-    payload: str
-    chosen: bool
+Its seq; when it was published and when its first handler started, in ns; topic and plugin by number; its parent
+or None; the plan of its handlers by number; its payload as JSON text; whether it is to be played, or is only
+there to be compared with.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +65,7 @@ class Stream:
 
     Attributes:
         total: how many events are chosen.
+        index: how many of them lie before the cursor; `previous` is the seq of the last of those.
         known: what rows refer to by number, up to date for the rows that were read.
     """
 
@@ -99,17 +85,14 @@ class Stream:
 
     def peek(self) -> Row | None:
         """The row that comes next, or None at the end."""
-        rows, at = self._rows, self._at
-        if at < len(rows):
-            return rows[at]
-        return self._rows[0] if self._load() else None
+        return self.rows[self.at] if self.at < len(self.rows) or self._load() else None
 
     def pass_over(self, row: Row) -> None:
         """Go on behind the row that `peek` gave."""
-        self._at += 1
-        if row.chosen:
+        self.at += 1
+        if row[8]:
             self.index += 1
-            self.previous = row.seq
+            self.previous = row[0]
 
     @property
     def has_chosen(self) -> bool:
@@ -127,8 +110,8 @@ class Stream:
 
     def seek(self, seq: int) -> None:
         """Put the cursor before the first chosen event whose seq is not below `seq`."""
-        self._rows: list[Row] = []
-        self._at = 0
+        self.rows: list[Row] = []
+        self.at = 0
         self._read = max(seq, self._first) - 1
         self.index, _, self.previous = self._bounds(min(seq - 1, self._last))
 
@@ -203,16 +186,16 @@ class Stream:
             self._read = self._last
             return False
         self.known = self._reader.dictionaries()
-        rows = list(map(Row._make, found))
+        read = found[-1][0]
         # Threads that publish at once may take their numbers in one order and be served in another.
-        rows.sort(key=_started)
-        self._rows, self._at, self._read = rows, 0, found[-1][0]
+        found.sort(key=_started)
+        self.rows, self.at, self._read = cast("list[Row]", found), 0, read
         return True
 
     def _next_chosen(self) -> tuple[int, int] | None:
-        for row in self._rows[self._at :]:
-            if row.chosen:
-                return row.seq, row.time_ns
+        for row in self.rows[self.at :]:
+            if row[8]:
+                return row[0], row[1]
         found = self._query(
             f"SELECT seq, time_ns FROM rows WHERE kind = {_EVENT} AND ({self._is_chosen}) "
             "AND seq BETWEEN ? AND ? ORDER BY seq LIMIT 1",

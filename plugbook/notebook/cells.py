@@ -20,9 +20,10 @@ def watch_cells(ip: Any) -> Callable[[], None]:
     # The cell with %load_ext has begun already, and gets an end alone.
     enclosing = getattr(ip.displayhook, "exec_result", None)
     if enclosing is not None and enclosing.info is not None:
-        running.append((enclosing.execution_count or 0, enclosing.info.cell_id or ""))
-        CELL_TEXTS[running[-1]] = enclosing.info.raw_cell
-        Recorder.cell = running[-1]
+        loading = (enclosing.execution_count or 0, enclosing.info.cell_id or "")
+        CELL_TEXTS[loading] = enclosing.info.raw_cell
+        running.append(loading)
+        Recorder.cell = loading
 
     def begin(info: Any) -> None:
         # What is not stored in the history has no number of its own.
@@ -31,7 +32,7 @@ def watch_cells(ip: Any) -> Callable[[], None]:
         if cell is not None and cell != outer:
             CELL_TEXTS[cell] = info.raw_cell
         running.append(cell)
-        Recorder.cell = running[-1]
+        Recorder.cell = cell
 
     def end(result: Any) -> None:
         if running:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from plugbook._types import Json
 
 _LONGEST_SOURCE: Final = 20_000
+_WORD: Final = re.compile(r"\w+")
 
 CELL_TEXTS: Final[dict[tuple[int, str], str]] = {}
 """The text of the notebook cells that have run, by execution count and id; whoever follows the cells fills it."""
@@ -41,6 +43,16 @@ def origin(redact: Iterable[str] = ()) -> dict[str, Json]:
         "time_zone": time.strftime("%Z %z"),
         "started_ns": time.time_ns(),
     }
+
+
+def cell_text(cell: tuple[int, str], redact: Iterable[str] = ()) -> str:
+    """The text of a notebook cell, or ``""``; hidden altogether where it mentions a name that is to be redacted.
+
+    Which part of a text is the secret cannot be told: ``login("ada", "s3cret")`` may be what made it a password.
+    """
+    text = CELL_TEXTS.get(cell, "")
+    names = tuple(redact)
+    return HIDDEN if any(_is_secret(word, names) for word in set(_WORD.findall(text))) else text
 
 
 def source_of(file: str, line: int) -> str:

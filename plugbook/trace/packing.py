@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from operator import sub
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from plugbook.trace.origin import CELL_TEXTS, source_of
+from plugbook.trace.origin import cell_text, source_of
 from plugbook.trace.record import KINDS, OUTCOMES, CallSite, Dispatch, JsonText, Note, Plan, describe_error
 
 if TYPE_CHECKING:
@@ -370,11 +370,11 @@ class Packer:
 
     def _keep_cell(self, cell: tuple[int, str], batch: Batch) -> None:
         name = f"cell {cell[0]}"
-        if self._sources is None or name in self._sources or cell not in CELL_TEXTS:
+        if self._sources is None or name in self._sources:
             return
         self._sources.add(name)
-        text = json.dumps(CELL_TEXTS[cell], ensure_ascii=False)
-        batch.facts.append(("cell", str(cell[0]), self._last_seq, text))
+        if text := cell_text(cell, self.payloads.redact):
+            batch.facts.append(("cell", str(cell[0]), self._last_seq, json.dumps(text, ensure_ascii=False)))
 
     def _keep_sources(self, plan: Plan, seq: int, batch: Batch) -> None:
         if self._sources is None:

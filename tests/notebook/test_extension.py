@@ -105,6 +105,14 @@ def test_a_recording_holds_the_text_of_its_cells(shop, tmp_path):
         assert plugbook.open_recording(file).facts("cell") == kept
 
 
+def test_a_cell_that_mentions_what_is_redacted_is_hidden(shop, tmp_path):
+    """The text of a cell with a name to redact does not get into the recording."""
+    file = tmp_path / "run.plugbook"
+    shop.run(f"recording = shop.record('{file}', redact=['order_*'])")
+    shop.run("shop.publish(OrderPlaced(order_id=123456))\nrecording.close()")
+    assert b"123456" not in file.read_bytes()
+
+
 def test_a_cell_inside_a_cell_gives_way_again(shop):
     """After a nested run_cell the outer cell is the running one again."""
     shop.run(

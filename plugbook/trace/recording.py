@@ -404,6 +404,10 @@ class Recording:
         """
         return behind("player")(self, **options)
 
+    def explore(self) -> Any:
+        """The explorer widget, for a notebook."""
+        return behind("explorer")(self)
+
     # -- closing -----------------------------------------------------------------------------------------
 
     def flush(self) -> None:

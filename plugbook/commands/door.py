@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from plugbook.errors import PlugbookError, UnknownNameError
+from plugbook.errors import PlugbookError, UnknownNameError, suggestion
 
 if TYPE_CHECKING:
     import click
@@ -105,9 +105,24 @@ class Door(ABC):
         return error
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a Python expression in the person's own names."""
-        # The whole point is to run what the person has typed, in their own process.
-        return eval(expression, dict(self.namespace()))  # noqa: S307
+        """The value of a Python expression in the person's own names.
+
+        Raises:
+            UnknownNameError: a name in it is not defined.
+            PlugbookError: it is no expression.
+        """
+        names = dict(self.namespace())
+        try:
+            # The whole point is to run what the person has typed, in their own process.
+            return eval(expression, names)  # noqa: S307
+        except NameError as error:
+            if error.name in names:  # it is not their expression that misses it, but what they call
+                raise
+            msg = f"{error}.{suggestion(error.name or '', names)}"
+            raise UnknownNameError(msg, name=error.name, known=names) from error
+        except SyntaxError as error:
+            msg = f"{expression!r} is no Python expression: {error.msg}."
+            raise PlugbookError(msg) from error
 
     def host(self) -> Host:
         """The host that is meant.
@@ -164,7 +179,14 @@ class Door(ABC):
     def _no_host(self, target: Any) -> str:
         if target is None:
             return "there is no host yet. Start one, as in: shop = Host([Billing]); shop.start()"
+        from plugbook.host.host import Host
+
+        known = [
+            name
+            for name, value in list(self.namespace().items())
+            if isinstance(value, Host) and name[0] != "_"
+        ]
         return (
-            f"this needs a host, and the current target is a recording. "
-            f"Go to a host with: {self.prompt} use NAME"
+            "this needs a host, and the current target is a recording. "
+            f"Go to a host with: {self.prompt} use {known[0] if known else 'NAME'}"
         )

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plugbook.errors import UnknownNameError, suggestion
+from plugbook.errors import EventError, UnknownNameError, suggestion
 
 from . import names
 from .kinds import EVENT
 from .words import word
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from plugbook.host.host import Host
+
     from .door import Door
 
-_BY_EVENT = re.compile(r"([\w.-]+)(?:\s+(\{.*))?", re.DOTALL)
+_BY_TOPIC = re.compile(r"([\w.-]+)(?:\s+(\{.*))?", re.DOTALL)
 
 
 @word("host")
@@ -30,19 +34,34 @@ def publish(door: Door, event: tuple[str, ...]) -> Any:
 
     An event is an expression in your own names, or a topic and its fields as JSON.
     """
+    from pydantic import ValidationError
+
     host = door.host()
     text = " ".join(event)
-    by_topic = _BY_EVENT.fullmatch(text)
+    try:
+        return host.publish(_event(door, host, text))
+    except ValidationError as error:
+        raise EventError(_told(error)) from error
+
+
+def _event(door: Door, host: Host, text: str) -> Any:
+    by_topic = _BY_TOPIC.fullmatch(text)
     if by_topic is None or not _means_topic(door, by_topic):
-        return host.publish(door.evaluate(text))
+        return door.evaluate(text)
     kind = names.event_type(by_topic[1], [each.target for each in host.subscriptions])
     if kind is None:
         known = names.topics(door)
         msg = f"no event is defined for the topic {by_topic[1]!r}.{suggestion(by_topic[1], known)}"
         raise UnknownNameError(msg, name=by_topic[1], known=known)
-    return host.publish(kind.model_validate_json(by_topic[2] or "{}"))
+    return kind.model_validate_json(by_topic[2] or "{}")
 
 
 def _means_topic(door: Door, found: re.Match[str]) -> bool:
     """A word alone is a variable where there is one of that name."""
     return found[2] is not None or found[1].partition(".")[0] not in door.namespace()
+
+
+def _told(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [": ".join(filter(None, [".".join(map(str, each["loc"])), each["msg"]])) for each in problems]
+    return f"{error.title} was not published: {'; '.join(told)}."

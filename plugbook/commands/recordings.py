@@ -156,6 +156,8 @@ def close(door: Door) -> Text:
     if recording.path is None and recording is not door.current():
         return Text("The host records in memory only, until it is closed; there is no file to close.")
     recording.close()
+    if recording is door.attached:
+        door.attached = None
     if recording is door.current():
         door.use(None)
     return Text(f"{recording.path or 'the recording in memory'} is closed")

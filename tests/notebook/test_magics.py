@@ -1,12 +1,20 @@
 """The words behind %pb, in a real shell."""
 
+import contextlib
 import json
 
 import pytest
 from IPython.core.error import UsageError
 
 import plugbook
-from plugbook.errors import ConfigError, RecordingMissingError, UnknownNameError, UnknownPluginError
+from plugbook.errors import (
+    ConfigError,
+    EventError,
+    PlugbookError,
+    RecordingMissingError,
+    UnknownNameError,
+    UnknownPluginError,
+)
 
 
 def test_a_word_alone_shows_what_is_current(shop):
@@ -86,6 +94,12 @@ def test_an_unknown_topic_gets_a_suggestion(shop):
         ("%pb why billin", UnknownPluginError, "Did you mean 'billing'?"),
         ("%pb why", UsageError, "Missing argument 'NAME'"),
         ("%pb plan stpo ledger", UsageError, "'stop'"),
+        ("%pb publish OrderPlacd(order_id=1)", UnknownNameError, "Did you mean 'OrderPlaced'?"),
+        ("%pb publish OrderPlaced(order_id=1", PlugbookError, "no Python expression"),
+        ("%pb publish OrderPlaced(order_id='x')", EventError, "order_id"),
+        ('%pb publish order.placed {"order_id": "x"}', EventError, "order_id"),
+        ('%pb publish order.placed {"order_id"}', EventError, "JSON"),
+        ("%pb publish shop", EventError, "Host"),
         ("%pb config billing curency=USD", ConfigError, "Did you mean 'currency'?"),
         ("%pb config billing currency", ConfigError, "OPTION=VALUE"),
         ("%pb config biling", UnknownPluginError, "'billing'"),
@@ -255,6 +269,20 @@ def test_a_replay_in_the_background_can_be_paused(recorded):
 def test_a_word_of_replay_without_a_replay_says_how_to_begin(shop, line, said):
     """The message names what to type first."""
     assert said in str(shop.fail(line))
+
+
+def test_a_host_is_pointed_to_where_a_recording_is_current(recorded):
+    """A word that needs a host, while a recording is current, names the variable to use."""
+    recorded.run("%pb open $where")
+    assert "%pb use shop" in str(recorded.fail("%pb start"))
+
+
+def test_the_explorer_shows_a_host_and_a_recording(recorded):
+    """Explore gives the widget of whatever is current."""
+    with contextlib.closing(recorded.run("%pb explore")) as explorer:
+        assert explorer.live
+    with contextlib.closing(recorded.run("%pb explore $where")) as explorer:
+        assert not explorer.live
 
 
 def test_help_lists_and_explains(shop, capsys):

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ class Reader:
         self._resolved = path.resolve() if path else None
         if self._resolved:
             _open_here[self._resolved] = _open_here.get(self._resolved, 0) + 1
+            # Nothing is lost with a reader that nobody closes, so it closes itself without a warning.
+            self._finish = weakref.finalize(self, _release, connection, self._resolved)
 
     @classmethod
     def open(cls, path: Path) -> Reader:
@@ -236,14 +239,8 @@ class Reader:
 
     def close(self) -> None:
         """Close the connection; of a recording in memory it belongs to the recorder."""
-        if self.path is not None and self._resolved is not None:
-            self._connection.close()
-            left = _open_here.get(self._resolved, 1) - 1
-            if left:
-                _open_here[self._resolved] = left
-            else:
-                _open_here.pop(self._resolved, None)
-            self._resolved = None
+        if self._resolved is not None:
+            self._finish()
 
     def _is_wal(self) -> bool:
         return bool(self.query("PRAGMA journal_mode")[0][0] == "wal")
@@ -255,6 +252,15 @@ class Reader:
                 yield self._connection
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 raise broken(self.path, error) from error
+
+
+def _release(connection: sqlite3.Connection, resolved: Path) -> None:
+    connection.close()
+    left = _open_here.get(resolved, 1) - 1
+    if left:
+        _open_here[resolved] = left
+    else:
+        _open_here.pop(resolved, None)
 
 
 def _uri(path: Path, *, immutable: bool = False) -> str:

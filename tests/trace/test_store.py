@@ -342,7 +342,9 @@ def test_a_log_left_behind_is_named_and_folded(tmp_path):
 
 READ = """
 import os, sys
+from pathlib import Path
 from plugbook.trace.recording import open_recording
+Path().absolute().as_uri()  # which imports, what another user might not be let to
 if os.getuid() == 0:  # whom permissions do not stop
     os.setgroups([])
     os.setgid(65534)

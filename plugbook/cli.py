@@ -40,9 +40,7 @@ class Terminal(Door):
     def current(self) -> Any:
         """The recording that was named, or else the host."""
         if self._target is None and self._file is not None:
-            from plugbook.trace.recording import open_recording
-
-            self.use(open_recording(self._file))
+            self.use(self.open(self._file))
         if self._target is None and self._factory is not None:
             self.use(self.player_host())
         return self._target

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import click
 
     from plugbook._types import Payloads
+    from plugbook.adapters.attached import AttachedRecording
     from plugbook.host.host import Host
     from plugbook.trace.recording import Recording
 
@@ -55,7 +56,7 @@ class Door(ABC):
     """One way in: which host or recording is meant, what expressions see, and where results go.
 
     Attributes:
-        attached: the recording of the foreign system that was attached to, or None.
+        attached: the recordings of foreign systems that are attached to, the last one last.
         player: the replay that is under way, or None.
     """
 
@@ -64,7 +65,7 @@ class Door(ABC):
     """What is typed before a word, for messages."""
 
     def __init__(self) -> None:
-        self.attached: Any = None
+        self.attached: list[AttachedRecording] = []
         self.player: Any = None
 
     @property
@@ -103,6 +104,16 @@ class Door(ABC):
     def mistake(self, error: PlugbookError) -> Exception:
         """A mistake in what was typed, found before any command runs, as this door reports it."""
         return error
+
+    def open(self, file: str) -> Recording:
+        """A recording, to look at.
+
+        Raises:
+            RecordingError: it cannot be read.
+        """
+        from plugbook.trace.recording import open_recording
+
+        return open_recording(file)
 
     def evaluate(self, expression: str) -> Any:
         """The value of a Python expression in the person's own names.

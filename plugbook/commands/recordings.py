@@ -98,12 +98,12 @@ def attach(
     door: Door, target: str, file: str | None, payloads: Any, cap_bytes: int | None, redact: tuple[str, ...]
 ) -> Any:
     """Record a plugin system that is not ours, such as datasette.plugins.pm, until 'detach'."""
-    import plugbook
+    from plugbook.adapters.attaching import attach as attach_to
 
-    recording: Any = plugbook.attach(
+    recording = attach_to(
         door.evaluate(target), file, payloads=payloads or "summary", **_kept(door, cap_bytes, redact)
     )
-    door.attached = recording
+    door.attached.append(recording)
     door.use(recording)
     return recording
 
@@ -111,11 +111,10 @@ def attach(
 @word(doors=NOTEBOOK)
 def detach(door: Door) -> Any:
     """Stop recording what was attached to; the recording stays open to look at."""
-    recording = door.attached
-    if recording is None:
+    if not door.attached:
         msg = f"nothing is attached. Attach to a plugin system with: {door.prompt} attach EXPRESSION [FILE]"
         raise UnknownNameError(msg)
-    door.attached = None
+    recording = door.attached.pop()  # the last one first: monitors are undone in that order
     recording.detach()
     return recording
 
@@ -124,9 +123,7 @@ def detach(door: Door) -> Any:
 @click.argument("file", type=RECORDING_FILE)
 def open_(door: Door, file: str) -> Any:
     """Open a recording and make it the current one."""
-    from plugbook.trace.recording import open_recording
-
-    recording = open_recording(file)
+    recording = door.open(file)
     door.use(recording)
     return recording
 
@@ -156,8 +153,7 @@ def close(door: Door) -> Text:
     if recording.path is None and recording is not door.current():
         return Text("The host records in memory only, until it is closed; there is no file to close.")
     recording.close()
-    if recording is door.attached:
-        door.attached = None
+    door.attached[:] = [each for each in door.attached if each is not recording]
     if recording is door.current():
         door.use(None)
     return Text(f"{recording.path or 'the recording in memory'} is closed")

@@ -139,13 +139,18 @@ def short_traceback(error: PlugbookError) -> list[str]:
 def _place(error: BaseException, *, innermost: bool) -> str:
     """The line of the user's own code: the last one outside plugbook, or the innermost one."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not _is_machinery(frame.filename)]
+    own = [frame for frame in frames if not (_is_machinery(frame.filename) or _is_magic(frame))]
     chosen = frames[-1:] if innermost and not own else own[-1:]
     return "".join(f"{_file_text(frame)}, line {frame.lineno}: {frame.line}" for frame in chosen)
 
 
 def _is_machinery(filename: str) -> bool:
     return filename.startswith(_MACHINERY)
+
+
+def _is_magic(frame: traceback.FrameSummary) -> bool:
+    """Whether it is the call that IPython makes of ``%pb ...``, which says less than the message."""
+    return (frame.line or "").startswith(("get_ipython().run_line_magic", "get_ipython().run_cell_magic"))
 
 
 def _file_text(frame: traceback.FrameSummary) -> str:

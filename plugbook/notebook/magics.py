@@ -15,13 +15,14 @@ from plugbook.commands import table
 from plugbook.commands.door import Defaults, Door, DoorName, Needs
 from plugbook.commands.kinds import ANY_EXPRESSION, TARGET
 from plugbook.commands.words import Word
-from plugbook.errors import UnknownNameError
+from plugbook.errors import RecordingError, UnknownNameError
 from plugbook.host.current import current, use
 
 from .splitting import split_words
 
 if TYPE_CHECKING:
     from plugbook.host.host import Host
+    from plugbook.trace.recording import Recording
 
     from .settings import Plugbook
 
@@ -47,9 +48,9 @@ class Notebook(Door):
         self.settings = settings
         self.words = table.behind(self.name)
         self._held: Any = None
-        self._named: Path | None = None
+        self._named: str | None = None
         self._host_name: str | None = None
-        self._opened: dict[tuple[Path, int], Any] = {}
+        self._opened: dict[tuple[Path, int], Recording] = {}
 
     @property
     def defaults(self) -> Defaults:
@@ -64,7 +65,7 @@ class Notebook(Door):
 
     def current(self) -> Any:
         """The recording named in this line, or the current host or recording."""
-        return current() if self._named is None else self._open(self._named)
+        return current() if self._named is None else self.open(self._named)
 
     def use(self, target: Any) -> None:
         """Make it the current one; it is held until another one is."""
@@ -102,7 +103,7 @@ class Notebook(Door):
         """A recording's file may stand before the rest, as in the terminal."""
         if needs in ("", "host") or not words or not words[0].endswith(SUFFIX):
             return words
-        self._named = Path(words[0])
+        self._named = words[0]
         return words[1:]
 
     def aim(self, parameters: dict[str, Any]) -> None:
@@ -159,15 +160,23 @@ class Notebook(Door):
             for word in split_words(line)
         ]
 
+    def open(self, file: str) -> Recording:
+        """A recording stays open, for what came out of it may read on; the same file is opened once."""
+        path = Path(file).resolve()
+        key = (path, path.stat().st_ino if path.exists() else 0)
+        if key not in self._opened or not _is_open(self._opened[key]):
+            self._opened[key] = super().open(file)
+        return self._opened[key]
+
     def close(self) -> None:
-        """Close what was opened and attached here; a host that somebody still holds goes on."""
-        for going in (self.player, self.attached):
-            if going is not None:
-                going.close()
-        for recording in self._opened.values():
+        """Close what was opened, attached and replayed here; a host that somebody still holds goes on."""
+        if self.player is not None:
+            self.player.close()
+        for recording in (*reversed(self.attached), *self._opened.values()):
             recording.close()
         self._opened.clear()
-        self._held = self.attached = self.player = None
+        self.attached.clear()
+        self._held = self.player = None
 
     def _recordings(self, typed: list[str], incomplete: str) -> list[str]:
         """The files that may stand right after a word that looks at a recording."""
@@ -176,15 +185,12 @@ class Notebook(Door):
             return []
         return [path for path in _files(incomplete, folders_only=False) if path.endswith((SUFFIX, "/"))]
 
-    def _open(self, path: Path) -> Any:
-        """A recording that a line names stays open, for what came out of it may read on."""
-        from plugbook.trace.recording import open_recording
 
-        file = path.resolve()
-        key = (file, file.stat().st_ino if file.exists() else 0)
-        if key not in self._opened:
-            self._opened[key] = open_recording(path)
-        return self._opened[key]
+def _is_open(recording: Recording) -> bool:
+    try:
+        return recording.version >= 0
+    except RecordingError:  # somebody closed it, or the file is not what it was
+        return False
 
 
 def _told(error: click.UsageError) -> str:

@@ -123,6 +123,7 @@ def test_a_mistake_is_shown_short_and_in_full_by_tb(shop, capsys):
     shown = capsys.readouterr().out
     assert "Did you mean 'billing'?" in shown.splitlines()[0]
     assert "Traceback" not in shown
+    assert "get_ipython" not in shown
     shop.run("%tb")
     assert "Traceback" in capsys.readouterr().out
 
@@ -169,6 +170,15 @@ def test_a_file_may_stand_after_the_word_as_in_the_terminal(shop, tmp_path):
     shop.run(f"with shop.record('{file}'): shop.publish(OrderPlaced(order_id=1))")
     assert shop.run(f"%pb summary {file}").counts["event"] == 1
     assert shop.run("%pb") is shop.ip.user_ns["shop"]
+
+
+def test_a_file_that_was_closed_is_opened_again(recorded):
+    """Whoever closed a recording, the next line that names its file reads it."""
+    recorded.run("%pb open $where")
+    recorded.run("%pb close")
+    assert recorded.run("%pb summary $where").counts["event"] == 3
+    recorded.run("%pb open $where").close()
+    assert recorded.run("%pb summary $where").counts["event"] == 3
 
 
 def test_the_defaults_hold_for_a_recording(shop, tmp_path):

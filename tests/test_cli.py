@@ -153,6 +153,17 @@ def test_what_a_killed_process_left_is_folded_in(run, folder):
     assert "already" in run("close", "killed.plugbook")
 
 
+def test_the_exit_code_of_a_recorded_command_is_its_own(folder):
+    """Where the command ran it is the command's; where nothing was started it is 2, as for all misuse."""
+
+    def code(*words):
+        return CliRunner().invoke(table.behind("terminal"), ["record", *words], obj=Terminal()).exit_code
+
+    assert code("-o", "a.plugbook", "--", sys.executable, "-c", "raise SystemExit(5)") == 5
+    Path("b.plugbook").touch()
+    assert code("-o", "b.plugbook", "--", sys.executable, "-c", "pass") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plugbook.errors import UnknownNameError, suggestion
+from plugbook.errors import RecordingError, UnknownNameError, suggestion
 from plugbook.trace.record import show_seq
 
 from . import names
@@ -84,7 +84,10 @@ def record_command(
     """
     from plugbook.adapters.launch import record as launch
 
-    run = launch(command, output, payloads=payloads, **_kept(door, cap_bytes, redact))
+    try:
+        run = launch(command, output, payloads=payloads, **_kept(door, cap_bytes, redact))
+    except RecordingError as error:  # exit code 1 would say that the command ran, and tests failed
+        raise click.UsageError(str(error)) from error
     click.echo(run.explain(), err=True)
     click.get_current_context().exit(run.exit_code)
 

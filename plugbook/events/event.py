@@ -112,8 +112,9 @@ def _quiet_generator() -> type[GenerateJsonSchema]:
 
 def _topic_of(cls: type[Event], topic: str | None) -> str:
     if topic is None:
-        words = _WORDS.findall(cls.__name__) if cls.__name__.isascii() else re.findall(r"\w+", cls.__name__)
-        return ".".join(word.lower() for word in words) or "event"
+        name = cls.__name__
+        words = _WORDS.findall(name) if name.isascii() else re.findall(r"\w+", name.lower())
+        return ".".join(words).lower() or "event"
     try:
         return check_topic(topic)
     except TopicError as error:

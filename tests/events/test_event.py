@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, Optional, TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, field_serializer
 
@@ -56,6 +56,8 @@ def test_a_topic_is_made_of_the_words_of_the_class_name(name, topic):
 
 
 @given(st.from_regex(r"[^\W\d]\w{0,9}", fullmatch=True))
+@example("İ")
+@example("İİA")
 def test_every_class_name_makes_a_topic(name):
     """Whatever the class is called, its topic is well formed."""
     kind = type(name, (Event,), {"__module__": __name__})

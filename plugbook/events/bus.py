@@ -303,10 +303,23 @@ class Bus:
         held = self._gate(event, plugin) if self._gate is not None else None
         return Bus.publish(self, event, plugin=plugin) if held is None else held
 
-    def deliver(self, event: Event, *, plugin: str = "", cause: Cause | None = None) -> Report:
-        """Publish past the gate, as caused by `cause`, and return when every handler has ended.
+    def deliver(
+        self,
+        event: Event,
+        *,
+        plugin: str = "",
+        cause: Cause | None = None,
+        announce: Callable[[Report], object] | None = None,
+    ) -> Report:
+        """Publish past the gate, and return when every handler has ended.
 
         What a handler raises is in the report alone, whatever its policy.
+
+        Args:
+            event: what happened.
+            plugin: who says so.
+            cause: what it is caused by.
+            announce: given the report before the first handler runs.
 
         Raises:
             DeadlockError: the caller is a handler, which would have to end first.
@@ -321,6 +334,8 @@ class Bus:
             report = self._make_report(event, plan, plugin, get_ident())
         finally:
             current_cause.reset(token)
+        if announce is not None:
+            announce(report)
         if not plan.is_inline or drain.queue or not self._deliver_here(report):
             self._enqueue(report)
         if drain.queue:

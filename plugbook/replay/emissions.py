@@ -69,7 +69,6 @@ class Emissions:
 
     Attributes:
         active: whether background tasks are held back.
-        delivering: the event that is being delivered, and its seq in the recording.
         matched, held, differs: see `Result`.
     """
 
@@ -78,7 +77,6 @@ class Emissions:
         self._stream = stream
         self.is_playing = is_playing
         self.active = False
-        self.delivering: tuple[Event, int] | None = None
         self.matched = self.differs = self.held = 0
         self._run = 0
         self._waiting: dict[Path, deque[Held]] = {}
@@ -114,20 +112,17 @@ class Emissions:
     def _path_of(self, event: Event, cause: Cause | None) -> Path | None:
         if cause is None:
             return None
-        topic = type(event).__topic__
         report = cause.report
-        if report is not None and self.delivering is not None and report.event is self.delivering[0]:
-            site = report.plan.sites[_index(report, cause.seq)]
-            return Path(self._run, self.delivering[1], site.name, site.plugin, topic)
         first = cause.seq - cause.seq % BLOCK if report is None else report.seq
         delivery = self._recent.by_live_seq(first)
         if delivery is None:
             return None
         run, seq, *_, live_plan = delivery
-        index, sites = cause.seq - first - 1, self._plans[live_plan].sites
-        return (
-            Path(run, seq, sites[index].name, sites[index].plugin, topic) if 0 <= index < len(sites) else None
-        )
+        index = cause.seq - first - 1 if report is None else _index(report, cause.seq)
+        sites = self._plans[live_plan].sites
+        if not 0 <= index < len(sites):
+            return None
+        return Path(run, seq, sites[index].name, sites[index].plugin, type(event).__topic__)
 
     def _pending(self, event: Event, plugin: str, cause: Cause | None) -> Report:
         parent, root = (cause.seq, cause.root) if cause else (None, 0)
@@ -166,8 +161,8 @@ class Emissions:
                     del self._waiting[path]
         return Cause(_live_call(live_seq, self._plans[live_plan], site), live_root), held and held.report
 
-    def delivered(self, row: Row, report: Report) -> None:
-        """Remember who a recorded event went to, for what may still come out of it."""
+    def deliver(self, row: Row, report: Report) -> None:
+        """A recorded event goes to its handlers: remember it, for what will come out of it."""
         plan = self._plan_numbers.get(report.plan)
         if plan is None:
             plan = self._plan_numbers[report.plan] = len(self._plans)

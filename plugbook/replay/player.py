@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time as clock
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
@@ -69,7 +70,7 @@ class Player:
     ...     with host.replay(host.recording, rate=None) as player:
     ...         print(player.play())
     Player ended at 1 of 1 events
-      1 published, 1 calls, 0 errors
+      1 published, 1 call, 0 errors
     """
 
     def __init__(
@@ -93,11 +94,12 @@ class Player:
         self.rate = rate
         self._stage: Stage = Desk(recording)
         if host is not None:
-            self._stage = Republisher(
-                host.bus, self._stream, recording, lambda: self.state is PlayState.PLAYING
-            )
+            # The host must not keep a player that everybody else has forgotten, or it would hold plugins back.
+            player = weakref.ref(self)
+            self._stage = Republisher(host.bus, self._stream, recording, lambda: _is_playing(player()))
+            weakref.finalize(self, self._stage.close).atexit = False
         self._passed = 0
-        self._stop = Stop(None, self._stream)
+        self._stop = Stop(until, self._stream)
         self._is_background = False
         self._listeners: list[progress.Drawer] = []
         self._begun = self._told = 0.0
@@ -183,7 +185,7 @@ class Player:
             return self
         self._stop = Stop(self.until if until is None else until, self._stream)
         self._is_background = background
-        return self._run()
+        return self._run() if until is not None else self._run_past_stop()
 
     def pause(self) -> Self:
         """Stop between two events; when this returns no handler is running, unless a handler calls it."""
@@ -191,9 +193,9 @@ class Player:
         return self
 
     def resume(self) -> Self:
-        """Play on from here as the last `play` did."""
+        """Play on from here as the last `play` did; where that paused at its `until`, to the end."""
         self._check("played")
-        return self if self.state is PlayState.ENDED else self._run()
+        return self if self.state is PlayState.ENDED else self._run_past_stop()
 
     def step(self, n: int = 1) -> list[Played]:
         """Play the next `n` events and pause.
@@ -210,12 +212,14 @@ class Player:
         played: list[Played] = []
         with self._transport.held():
             self._stage.begin()
-            last = self._stream.index + n
-            while self._stream.index < last and (row := self._stream.peek()) is not None:
-                done = self._pass(row)
-                if done is not None:
-                    played.append(done)
-            self._transport.state = PlayState.PAUSED if self._stream.has_chosen else self._end()
+            last = min(self._stream.index + n, self.total)
+            try:
+                while self._stream.index < last and (row := self._stream.peek()) is not None:
+                    done = self._pass(row)
+                    if done is not None:
+                        played.append(done)
+            finally:
+                self._transport.state = PlayState.PAUSED if self._stream.has_chosen else self._end()
         self._tell(now=True)
         return played
 
@@ -264,6 +268,12 @@ class Player:
         self.close()
 
     # -- inside -------------------------------------------------------------------------------------
+
+    def _run_past_stop(self) -> Self:
+        """Run on, to the end where the seq or moment to pause at lies behind."""
+        if (self.position.seq or 0) > self._stop.last:
+            self._stop = Stop(None, self._stream)
+        return self._run()
 
     def _run(self) -> Self:
         self._stage.begin()
@@ -340,3 +350,7 @@ class Player:
         position, total = self.position, self.total
         at = "" if position.seq is None else f", next {show_seq(position.seq)}"
         return f"Player {self.state} at {position.index:,} of {total:,} events{at}\n  {self.result}"
+
+
+def _is_playing(player: Player | None) -> bool:
+    return player is not None and player.state is PlayState.PLAYING

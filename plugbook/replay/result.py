@@ -93,7 +93,7 @@ class Result:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield f"{self.published:,} published, {self.calls:,} calls, {self.errors:,} errors"
+        yield f"{self.published:,} published, {_counted(self.calls, 'call')}, {_counted(self.errors, 'error')}"
         differing = self.differs + self.missing + self.extra
         if self.matched or differing:
             yield (
@@ -117,3 +117,7 @@ def _listed(items: tuple[object, ...], count: int) -> Iterator[str]:
         yield f"    {item}"
     if count > _MOST_SHOWN:
         yield f"    and {count - _MOST_SHOWN:,} more"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from plugbook.errors import ReplayError
@@ -142,12 +143,8 @@ class Republisher:
         except RebuildError as error:
             self._skip(Skipped(seq, topic, str(error)))
             return None
-        emissions.delivering = event, seq
-        try:
-            report = self._bus.deliver(event, plugin=names[plugin], cause=cause)
-        finally:
-            emissions.delivering = None
-        emissions.delivered(row, report)
+        announce = partial(emissions.deliver, row)
+        report = self._bus.deliver(event, plugin=names[plugin], cause=cause, announce=announce)
         if held is not None:
             settle(held, report)
         self._published += 1

@@ -89,6 +89,7 @@ class Transport:
         self._control = threading.RLock()
         self._turn = threading.Condition()
         self._is_busy = False
+        self._is_moved = False
         self._holds = 0
         self._runner: int | None = None
         self._thread: threading.Thread | None = None
@@ -114,11 +115,15 @@ class Transport:
         with self._control, self._turn:
             if self.state is PlayState.PLAYING:
                 return
-            self._turn.wait_for(lambda: not self._is_busy)
+            goes_on = self.is_runner  # a listener plays on what another one has paused
+            if not goes_on:
+                self._turn.wait_for(lambda: not self._is_busy)
             self.error = None
             self.is_wanted = False
             self._is_busy = True
             self.state = PlayState.PLAYING
+        if goes_on:
+            return
         if background:
             # In the caller's context, so that what handlers print lands in the cell that started it.
             run = partial(contextvars.copy_context().run, self._run_in_background)
@@ -153,6 +158,7 @@ class Transport:
                 with self._turn:
                     self._holds -= 1
                     self.is_wanted = self._holds > 0
+                    self._is_moved = True
                     self._turn.notify_all()
 
     def join(self, timeout: float | None = None) -> None:
@@ -174,7 +180,7 @@ class Transport:
     def _run(self) -> None:
         try:
             self._runner = threading.get_ident()
-            self._pace = Pace(self._rate, self._now())
+            self._is_moved = True
             self._tell()
             while self.state is PlayState.PLAYING:
                 self._let_others_in()
@@ -192,7 +198,8 @@ class Transport:
             self._tell()
 
     def _step(self) -> None:
-        if self._pace.rate != self._rate:
+        if self._is_moved or self._pace.rate != self._rate:
+            self._is_moved = False
             self._pace = Pace(self._rate, self._now())
         following = self._advance(self._pace.due_ns, tick() + _BURST_NS)
         if isinstance(following, PlayState):
@@ -211,4 +218,3 @@ class Transport:
             self._turn.notify_all()
             self._turn.wait_for(lambda: not self._holds)
             self._is_busy = True
-        self._pace = Pace(self._rate, self._now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 
@@ -531,3 +532,42 @@ def test_repr_says_state_position_and_result(make_host, recording):
         assert repr(player).startswith("Player paused at 2 of 29 events, next ")
         player.play()
         assert "19 as recorded, 0 differ, 0 missing, 0 extra" in repr(player)
+
+
+def test_resume_goes_on_behind_until(make_host, recording):
+    """Once `until` was reached, resuming plays to the end; with a function it pauses at the next such event."""
+    host = make_host()
+    fifth = int(recording.events()["seq"].iloc[5])
+    with host.replay(recording, rate=None, until=fifth) as player:
+        assert player.resume().position.index == 6
+        assert player.resume().state == "ended"
+    with host.replay(recording, rate=None, until=lambda report: report.topic == "invoice.sent") as player:
+        counts = [player.resume().position.index for _ in range(3)]
+        assert len(set(counts)) == 3
+        assert player.state == "paused"
+
+
+def test_a_forgotten_player_lets_go_of_the_host(make_host, recording):
+    """When nobody keeps a paused player any more, plugins publish as before."""
+    host = make_host()
+    host.replay(recording, rate=None).step()
+    gc.collect()
+    assert host.bus.gate is None
+
+
+def test_a_listener_may_move_the_player(make_host, recording):
+    """What is called while the player plays may seek, pause and play it."""
+    host = make_host()
+    moves = []
+
+    def rewind(player):
+        if player.state == "playing" and not moves:
+            moves.append(player.seek(seq=0))
+            player.pause()
+            player.play()
+
+    with host.replay(recording, rate=None) as player:
+        player.on_change(rewind)
+        assert player.play().state == "ended"
+        assert moves
+        assert player.result.published == 29

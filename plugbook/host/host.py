@@ -14,7 +14,7 @@ from plugbook.errors import (
 )
 from plugbook.events.bus import Bus, current_cause
 from plugbook.plugins.config import check_names
-from plugbook.plugins.leaks import Leak, find_leaks
+from plugbook.plugins.leaks import Leaks, find_leaks
 from plugbook.plugins.plugin import Plugin
 from plugbook.trace.record import BLOCK
 from plugbook.trace.recorder import Recorder
@@ -146,7 +146,7 @@ class Host:
         """
         return self._registry.plan(action, name)
 
-    def leaks(self) -> list[Leak]:
+    def leaks(self) -> Leaks:
         """What stopped or removed plugins left behind: threads, tasks, subscriptions, instances."""
         if self.bus.recorder is not None:
             self.bus.recorder.flush()  # what is not written yet still holds handlers
@@ -155,7 +155,7 @@ class Host:
         leaks = [
             leak for each in idle for leak in find_leaks(each.name, each.plugin_class, each.former, self.bus)
         ]
-        return list(dict.fromkeys(leaks))
+        return Leaks(dict.fromkeys(leaks))
 
     def on_change(self, listener: Callable[[], None]) -> Disconnect:
         """Call `listener` after every change of a state or of the set of plugins, on whichever thread."""

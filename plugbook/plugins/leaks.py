@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 import threading
+import traceback
 import types
 import weakref
 from collections import deque
@@ -41,6 +42,15 @@ class Leak:
     def __str__(self) -> str:
         held = f", held by {self.held_by}" if self.held_by else ""
         return f"{self.plugin} left a {self.kind} behind: {self.what}{held}"
+
+
+class Leaks(list[Leak]):
+    """What was left behind; empty where everything was given back."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "nothing was left behind"
+
+    __repr__ = __str__
 
 
 def find_leaks(
@@ -84,6 +94,7 @@ def path_to(target: object, ignore: Iterable[object] = ()) -> str:
         ignore: objects whose references do not count, such as the list in which it was found.
     """
     skipped = {id(ignore), id(target)}
+    longest = ""
     queue: deque[tuple[object, str]] = deque([(target, "")])
     while queue and len(skipped) < _MOST_VISITED:
         held, path = queue.popleft()
@@ -96,13 +107,20 @@ def path_to(target: object, ignore: Iterable[object] = ()) -> str:
             if is_root:
                 return longer
             queue.append((holder, longer))
-    return "something that the garbage collector cannot see"
+            longest = max(longest, longer, key=len)
+    return (
+        f"something that the garbage collector cannot see, such as a local variable:{longest or ' directly'}"
+    )
 
 
 def _step(holder: object, held: object) -> tuple[str, bool]:
     """How `holder` holds `held`, and whether the path ends there."""
     if isinstance(holder, types.FrameType):
-        return f"a variable of the running {holder.f_code.co_qualname}", True
+        return _step_of_frame(holder)
+    if isinstance(holder, types.TracebackType):
+        return "", False
+    if isinstance(holder, BaseException):
+        return f" in the traceback of a {type(holder).__qualname__}", False
     if isinstance(holder, dict):
         key = next((key for key, value in holder.items() if value is held), None)
         module = _module_of(holder)
@@ -119,6 +137,13 @@ def _step(holder: object, held: object) -> tuple[str, bool]:
     if isinstance(holder, types.FunctionType):
         return f" of function {holder.__qualname__}", False
     return f" of a {type(holder).__qualname__}", False
+
+
+def _step_of_frame(frame: types.FrameType) -> tuple[str, bool]:
+    for innermost in sys._current_frames().values():  # noqa: SLF001
+        if any(running is frame for running, _ in traceback.walk_stack(innermost)):
+            return f"a variable of the running {frame.f_code.co_qualname}", True
+    return f" of {frame.f_code.co_qualname}", False
 
 
 def _module_of(namespace: dict[Any, Any]) -> str | None:

@@ -287,7 +287,7 @@ class Recording:
         return unpacking.count(self._selection, kind)
 
     def tree(self, seq: int | str) -> Tree:
-        """The causal tree that a record belongs to, from its root; the record is marked in it.
+        """What caused a record, up to the root, and below it all that it caused; the record is marked.
 
         Raises:
             UnknownNameError: no record has that seq.

@@ -79,17 +79,23 @@ def show_duration(ns: int) -> str:
 
 
 def grow(records: Iterable[Record], top: int, asked: int) -> Tree | None:
-    """The tree of records in the order of seq, of which the first is at the top.
+    """What caused a record, one above the other up to the root, and below it all that it caused.
 
     Args:
         records: all of one causal tree.
         top: the seq of its root.
         asked: the seq that was asked about.
     """
-    ordered = sorted(records, key=lambda record: record.seq)
-    nodes = {record.seq: Tree(record, asked=record.seq == asked) for record in ordered}
-    for node in nodes.values():
-        parent = nodes.get(top if node.record.parent is None else node.record.parent)
-        if parent is not None and parent is not node:
-            parent.children.append(node)
-    return nodes.get(top) or next(iter(nodes.values()), None)
+    nodes = {record.seq: Tree(record) for record in sorted(records, key=lambda record: record.seq)}
+    if asked not in nodes:
+        return None
+    node = nodes[asked]
+    node.asked = True
+    for other in nodes.values():
+        parent = nodes.get(other.record.parent if other.record.parent is not None else top)
+        if parent is not None and parent is not other:
+            parent.children.append(other)
+    while (parent := nodes.get(-1 if node.record.parent is None else node.record.parent)) is not None:
+        parent.children = [node]
+        node = parent
+    return node

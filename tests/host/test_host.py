@@ -354,6 +354,25 @@ def test_leaks_name_what_is_left_and_who_holds_it():
         assert leaks["thread"].what == "leaky-thread"
 
 
+def test_an_instance_kept_by_an_error_is_told_with_the_error():
+    """A report that somebody keeps holds the traceback, and that the plugin."""
+
+    class Broken(Plugin):
+        @on(OrderPlaced)
+        def fail(self, event):
+            raise ValueError("no")
+
+    with Host([Broken]) as host:
+        host.start()
+        kept = [host.publish(OrderPlaced(order_id=1))]
+        host.stop()
+        leak = host.leaks()[0]
+        assert leak.kind == "instance"
+        assert "in the traceback of a ValueError" in leak.held_by
+        kept.clear()
+        assert str(host.leaks()) == "nothing was left behind"
+
+
 def test_a_clean_plugin_leaves_nothing(shop):
     """Plugins that took everything through ctx are gone after a stop."""
     shop.start()

@@ -387,10 +387,12 @@ def test_a_record_is_found_by_what_people_see(shop):
 
 
 def test_a_tree_shows_what_caused_what(shop):
-    """The tree of a record begins at its root and holds everything that this caused, each below its cause."""
+    """The tree of a root holds everything it caused, each below its cause; that of another record its causes too."""
     log = next(record for record in shop if record.kind == "log")
+    whole = ["event", "call", "call", "event", "call", "log", "call"]
+    assert [node.record.kind for node in shop.tree(log.root)] == whole
     tree = shop.tree(log.seq)
-    assert [node.record.kind for node in tree] == ["event", "call", "call", "event", "call", "log", "call"]
+    assert [node.record.kind for node in tree] == ["event", "call", "event", "call", "log"]
     assert "ValueError: no" in str(tree)
     assert str(tree).count("◀") == 1
     assert "└─" in str(tree)

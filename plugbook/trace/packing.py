@@ -158,9 +158,10 @@ class Packer:
                         "",
                     )
                 else:
+                    progress = _progress(item)  # before it is measured, for it may be getting on meanwhile
                     measured = self._measure(item, plan)
                     if measured[1] == _OPEN:
-                        self._open[item.seq] = (item, _progress(item))
+                        self._open[item.seq] = (item, progress)
                 payload = item.payload
                 if payload is None:
                     payload = ""
@@ -222,12 +223,16 @@ class Packer:
 
     def _pack_changes(self, batch: Batch) -> None:
         for seq, (dispatch, before) in list(self._open.items()):
-            now = _progress(dispatch)
-            if now == before:
-                continue
-            plan = self._plans.get(dispatch.plan) or self._know_plan(dispatch.plan, seq, batch)
-            measured = self._measure(dispatch, plan)
-            batch.updates.append((*measured, seq))
+            try:
+                now = _progress(dispatch)
+                if now == before:
+                    continue
+                plan = self._plans.get(dispatch.plan) or self._know_plan(dispatch.plan, seq, batch)
+                measured = self._measure(dispatch, plan)
+            except Exception:
+                del self._open[seq]  # what cannot be measured any more is not tried again
+                raise
+            batch.updates.append((*measured, plan.id, seq))  # who is called may be settled after publishing
             if measured[1] == _OPEN:
                 self._open[seq] = (dispatch, now)
             else:

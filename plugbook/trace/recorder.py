@@ -228,8 +228,10 @@ class Recorder:
             self.write()
             return
         with self.turn:
+            grows = bool(self.rows)
             self.flush()
-            self.dropped += self.store.prune(MOST_ROWS)
+            if grows:
+                self.dropped += self.store.prune(MOST_ROWS)
 
     def flush(self) -> None:
         """Write everything that was appended so far, durably: it survives ``kill -9``.
@@ -289,21 +291,11 @@ class Recorder:
 
     def _write_batch(self, before: int, *, again: bool = False) -> None:
         """Pack and commit what is in `rows` now; `before` is the tick since when the caller has waited."""
-        rows = self.rows
-        items = rows[:]
-        del rows[: len(items)]  # what was appended meanwhile stays
-        if self._kept_facts:
-            items[:0] = self._kept_facts.values()
-            self._kept_facts = {}
         batch = self._batch
         if not self._origin_is_known:  # found out when something is written, for it takes a few milliseconds
             self._origin_is_known = True
             self._packer.pack([(self.next_seq(), "origin", "", origin(self._packer.payloads.redact))], batch)
-        size_before = batch.size_bytes
-        self._packer.pack(items, batch)
-        if items:
-            each = max(1, (batch.size_bytes - size_before) // len(items))
-            self.limit = max(100, min(MOST_ROWS, MOST_BYTES // each))
+        self._pack_rows(batch)
         now = tick()
         if self._failure is not None and not again and now < self.deadline:
             self._bound_backlog()
@@ -311,6 +303,34 @@ class Recorder:
         if batch:
             self._commit(batch, before)
         self.deadline = tick() + (_WRITE_AFTER_NS if self._failure is None else _RETRY_AFTER_NS)
+
+    def _pack_rows(self, batch: Batch) -> None:
+        """Pack what is in `rows` now; interrupted, it leaves them there for the next time."""
+        items = self.rows[:]
+        taken = len(items)
+        items[:0] = self._kept_facts.values()
+        size_before, rows_before, blocks_before = batch.size_bytes, len(batch.rows), len(batch.blocks)
+        try:
+            self._packer.pack(items, batch)
+        except BaseException as error:
+            del batch.rows[rows_before:], batch.blocks[blocks_before:]
+            if not isinstance(error, Exception):
+                raise
+            self._pack_singly(items, batch)
+        del self.rows[:taken]  # what was appended meanwhile stays
+        self._kept_facts = {}
+        if items:
+            each = max(1, (batch.size_bytes - size_before) // len(items))
+            self.limit = max(100, min(MOST_ROWS, MOST_BYTES // each))
+
+    def _pack_singly(self, items: list[Any], batch: Batch) -> None:
+        """Pack what can be packed: one row that an adapter or a plugin made wrongly costs no other."""
+        for item in items:
+            try:
+                self._packer.pack([item], batch)
+            except Exception:
+                self.dropped += 1
+                _log.exception("A row could not be recorded: %s", type(item).__qualname__)
 
     def _commit(self, batch: Batch, before: int) -> None:
         try:

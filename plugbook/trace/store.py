@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = 17
 _ONE_ROW: Final = f"({','.join('?' * _COLUMNS)})"
-_INSERT_ROW: Final = f"INSERT INTO rows VALUES {_ONE_ROW}"
+_INSERT_ROW: Final = f"INSERT OR REPLACE INTO rows VALUES {_ONE_ROW}"
 _UPDATE_ROW: Final = (
-    "UPDATE rows SET duration_ns=?, outcome=?, queued_ns=?, called=?, errors=?, calls=?, notes=? WHERE seq=?"
+    "UPDATE rows SET duration_ns=?, outcome=?, queued_ns=?, called=?, errors=?, calls=?, notes=?, plan=? WHERE seq=?"
 )
 _ROWS_AT_ONCE: Final = (1_000, 100)
 """How many rows one statement inserts: Python lets another thread run at each, and may wait 5 ms for its turn."""
@@ -58,7 +58,7 @@ class Store:
         self.lock: WriterLock | None = None
         most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // _COLUMNS
         self._inserts = [
-            (count, f"INSERT INTO rows VALUES {','.join([_ONE_ROW] * count)}")
+            (count, f"INSERT OR REPLACE INTO rows VALUES {','.join([_ONE_ROW] * count)}")
             for count in _ROWS_AT_ONCE
             if count <= most
         ]
@@ -182,16 +182,17 @@ class Store:
 
     def _commit(self, batch: Batch, spent_ns: int) -> None:
         execute, write_all = self.connection.execute, self.connection.executemany
+        # Rows replace: one that is interrupted right after it was committed is committed again.
         execute("BEGIN IMMEDIATE")
         try:
             rows = self._in_order(batch.rows) if batch.disordered else batch.rows
             self._insert(rows)
             if batch.updates:
                 write_all(_UPDATE_ROW, batch.updates)
-            write_all("INSERT INTO names VALUES (?, ?)", batch.names)
-            write_all("INSERT INTO plans VALUES (?, ?, ?)", batch.plans)
-            write_all("INSERT INTO places VALUES (?, ?, ?, ?, ?, ?)", batch.places)
-            write_all("INSERT INTO blocks VALUES (?, ?, ?)", batch.blocks)
+            write_all("INSERT OR REPLACE INTO names VALUES (?, ?)", batch.names)
+            write_all("INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", batch.plans)
+            write_all("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)", batch.places)
+            write_all("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", batch.blocks)
             write_all("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)", batch.facts)
             changed = json.dumps([update[-1] for update in batch.updates]) if batch.updates else ""
             first = rows[0][0] if rows else None

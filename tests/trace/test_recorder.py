@@ -324,3 +324,63 @@ def test_overhead_is_measured(bench):
     summary = recorder.recording.summary()
     assert summary.overhead_ns > 0
     assert summary.overhead > 0
+
+
+class Interrupts:
+    """A payload during whose packing the person interrupts, once."""
+
+    def __init__(self):
+        self.left = 1
+
+    def __plugbook_json__(self):
+        if self.left:
+            self.left -= 1
+            raise KeyboardInterrupt
+        return '"done"'
+
+
+def test_an_interrupt_loses_and_doubles_nothing(bench):
+    """Interrupted while a batch is packed or just after it was committed, every row is recorded once."""
+    recorder = bench.recorder()
+    dispatch(recorder, payload=1)
+    dispatch(recorder, payload=Interrupts())
+    with pytest.raises(KeyboardInterrupt):
+        recorder.write()
+    dispatch(recorder, payload=3)
+    commit = recorder.store.commit
+
+    def commit_and_interrupt(batch, spent_ns):
+        commit(batch, spent_ns)
+        raise KeyboardInterrupt
+
+    recorder.store.commit = commit_and_interrupt
+    with pytest.raises(KeyboardInterrupt):
+        recorder.write()
+    recorder.store.commit = commit
+    dispatch(recorder, payload=4)
+    recorder.flush()
+    assert [record.payload for record in recorder.recording if record.kind == "event"] == [1, "done", 3, 4]
+
+
+def test_a_row_made_wrongly_costs_no_other(bench, caplog):
+    """A dispatch that cannot be packed is dropped and logged; the others are recorded, and write does not raise."""
+    recorder = bench.recorder()
+    dispatch(recorder)
+    dispatch(recorder, cell=["unhashable"])
+    stuck = dispatch(recorder, plan=PLANS["spans"], ticks=[tick(), 0, tick(), 0])
+    recorder.write()
+    stuck.ticks.append("not a number")
+    dispatch(recorder)
+    recorder.write()
+    recorder.flush()
+    assert len(recorder.recording.events()) == 3
+    assert recorder.dropped == 1
+    assert "could not be recorded" in caplog.text
+
+
+def test_a_recording_in_memory_can_be_read_after_it_ended(bench):
+    """Closing a recorder without a file leaves what it recorded readable."""
+    recorder = bench.memory()
+    dispatch(recorder)
+    recorder.close()
+    assert len(recorder.recording) == 4

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from plugbook._doors import behind
-from plugbook.errors import RecordingError, SelectionError, UnknownNameError
+from plugbook.errors import RecordingError, SelectionError, UnknownNameError, suggestion
 from plugbook.trace import unpacking
 from plugbook.trace.call_frames import call_frame
 from plugbook.trace.frames import (
@@ -437,6 +437,17 @@ class Recording:
     def selection(self) -> Selection:
         """What is chosen, for whoever reads rows itself."""
         return self._selection
+
+    @property
+    def unknown_names(self) -> list[str]:
+        """The topics and plugins that the selection asks for by name and that do not occur, each with what comes near."""
+        said = []
+        for each in self._selection.criteria:
+            for what, asked in (("topic", each.topics), ("plugin", each.plugins)):
+                known = self.names[f"{what}s"]
+                missing = [name for name in asked or () if "*" not in name and name and name not in known]
+                said += [f"There is no {what} {name!r} here.{suggestion(name, known)}" for name in missing]
+        return said
 
     @property
     def span(self) -> tuple[int, int]:

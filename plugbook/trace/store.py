@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 _COLUMNS: Final = 17
 _ONE_ROW: Final = f"({','.join('?' * _COLUMNS)})"
 _INSERT_ROW: Final = f"INSERT OR REPLACE INTO rows VALUES {_ONE_ROW}"
-_UPDATE_ROW: Final = (
-    "UPDATE rows SET duration_ns=?, outcome=?, queued_ns=?, called=?, errors=?, calls=?, notes=?, plan=? WHERE seq=?"
-)
+_UPDATE_ROW: Final = "UPDATE rows SET duration_ns=?, outcome=?, queued_ns=?, called=?, errors=?, calls=?, notes=?, plan=? WHERE seq=?"
 _ROWS_AT_ONCE: Final = (1_000, 100)
 """How many rows one statement inserts: Python lets another thread run at each, and may wait 5 ms for its turn."""
 

@@ -122,7 +122,7 @@ def summarise(recording: Recording) -> Summary:
         overhead=overhead_ns / (last_ns - first_ns) if last_ns > first_ns else 0.0,
         overhead_ns=overhead_ns,
         dropped=recording.dropped,
-        remark=info["remark"],
+        remark=" ".join([info["remark"], *recording.unknown_names]).strip(),
         origin=info["origin"],
     )
 

@@ -449,6 +449,15 @@ def test_a_summary_says_what_a_person_asks_first(shop):
     assert shop.select(topics="invoice.*").summary().counts == {"event": 1, "call": 1}
 
 
+def test_a_name_that_is_nearly_right_gets_a_suggestion(shop):
+    """A selection by a name that does not occur is empty, and its summary says which name comes near."""
+    part = shop.select(topics=["order.placd", "invoice.*"], plugins="biling")
+    assert len(part) == 0
+    assert "no topic 'order.placd' here. Did you mean 'order.placed'?" in str(part.summary())
+    assert "Did you mean 'billing'?" in str(part.summary())
+    assert shop.select(plugins=["billing", ""]).unknown_names == []
+
+
 def test_a_closed_recording_says_so(shop):
     """Asking a recording that was closed names the way to open it again."""
     shop.close()

@@ -60,7 +60,9 @@ def main() -> None:
     small, large = SIZES
     n_log_n = large * math.log(large) / (small * math.log(small))
     growth = times[1] / times[0]
-    print(f"start grows {growth:.1f}x; n log n would be {n_log_n:.1f}x: {growth / n_log_n:.2f} of it (limit 1.0)")
+    print(
+        f"start grows {growth:.1f}x; n log n would be {n_log_n:.1f}x: {growth / n_log_n:.2f} of it (limit 1.0)"
+    )
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Bus:
         self._table = SubscriptionTable()
         self._plans = self._table.plans
         self._numbers = itertools.count()
-        self._drain = Drain(self.loop)
+        self._drain = Drain(self.loop, self._settle)
         self._described: weakref.WeakSet[type[Event]] = weakref.WeakSet()
         self._timing = timing
         self._gate: Gate | None = None
@@ -132,7 +132,8 @@ class Bus:
     ) -> Disconnect:
         """Call `handler` with every event that fits, until the returned function is called.
 
-        Who is called is settled when an event is published; who was disconnected since then is skipped.
+        An event goes to whoever listens when its turn comes: what is published while a plugin starts reaches
+        the handlers it connects then, and what is queued behind its stop does not reach it any more.
 
         Args:
             target: an event type (its subclasses fit too), or a topic pattern such as ``order.**``.
@@ -401,12 +402,24 @@ class Bus:
         if task:
             report.task = task
         if len(plan.calls) >= BLOCK:
-            report.blocks = tuple(self.next_seq() for _ in range((len(plan.calls) - 1) // (BLOCK - 1)))
+            self._number_calls(report)
         if recorder is not None:
             if not plan.is_frozen:
                 report.payload = JsonText(event.__plugbook_json__())
             recorder.rows.append(report)
         return report
+
+    def _number_calls(self, report: Report) -> None:
+        """Take further seqs where the event's own block has too few for its calls."""
+        blocks = (len(report.plan.calls) - 1) // (BLOCK - 1)
+        report.blocks += tuple(self.next_seq() for _ in range(blocks - len(report.blocks)))
+
+    def _settle(self, report: Report) -> None:
+        """Let an event that was queued go to whoever listens now."""
+        plan = self._plans.get(type(report.event)) or self._plan_for(report.event)
+        if plan is not report.plan:
+            report.plan, report.result = plan, plan.verdict
+            self._number_calls(report)
 
     def _enqueue(self, report: Report) -> None:
         report.waiter = self._drain.wait

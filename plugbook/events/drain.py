@@ -39,6 +39,10 @@ class Drain:
     that neither another thread nor an interrupt can come between: Python looks for interrupts after calls
     and at jumps alone. A Lock is taken by a call, so that an interrupt could leave it taken for ever.
 
+    Args:
+        loop: where coroutines run.
+        settle: settles who is called, when an event's turn has come.
+
     Attributes:
         queue: what waits, and first what is being delivered from it.
         free: ``{0: True}`` while nobody drains, else empty.
@@ -48,7 +52,7 @@ class Drain:
         recorder: where what was delivered is written, or None.
     """
 
-    def __init__(self, loop: HostLoop) -> None:
+    def __init__(self, loop: HostLoop, settle: Callable[[Report], None]) -> None:
         self.queue: deque[Report | Work[Any]] = deque()
         self.free = {0: True}
         self.thread = NOBODY
@@ -56,6 +60,7 @@ class Drain:
         self.current: Report | None = None
         self.recorder: Recorder | None = None
         self._loop = loop
+        self._settle = settle
         self._waiters: set[Callable[[], None]] = set()
 
     # -- delivering -------------------------------------------------------------------------------
@@ -123,16 +128,8 @@ class Drain:
         while queue:
             item = queue[0]
             try:
-                if isinstance(item, Report) and item.plan.is_inline:
-                    self.current = item
-                    run_inline(item)
-                elif self._loop.is_current:
+                if not self._deliver_one(item):
                     return False
-                elif isinstance(item, Work):
-                    self.current = None
-                    item.run()
-                else:
-                    self._run_waiting(item)
             except BaseException as error:
                 self._close(item, error)
                 raise
@@ -145,19 +142,40 @@ class Drain:
         while queue:
             item = queue[0]
             try:
-                if isinstance(item, Work):
-                    await self._run_work_async(item)
-                elif item.plan.is_inline:
-                    self.thread = self.driver
-                    self.current = item
-                    run_inline(item)
-                else:
-                    await self._run_awaiting(item)
+                await self._deliver_one_async(item)
             except BaseException as error:
                 self._close(item, error)
                 raise
             del queue[0]
             self._after_item()
+
+    def _deliver_one(self, item: Report | Work[Any]) -> bool:
+        if isinstance(item, Report):
+            self._settle(item)
+            if item.plan.is_inline:
+                self.current = item
+                run_inline(item)
+                return True
+        if self._loop.is_current:
+            return False
+        if isinstance(item, Report):
+            self._run_waiting(item)
+        else:
+            self.current = None
+            item.run()
+        return True
+
+    async def _deliver_one_async(self, item: Report | Work[Any]) -> None:
+        if isinstance(item, Work):
+            await self._run_work_async(item)
+            return
+        self._settle(item)
+        if item.plan.is_inline:
+            self.thread = self.driver
+            self.current = item
+            run_inline(item)
+        else:
+            await self._run_awaiting(item)
 
     def _run_waiting(self, report: Report) -> None:
         """Run what has coroutines, threads or time limits in it, waiting here."""

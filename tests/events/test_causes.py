@@ -10,6 +10,7 @@ from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.events.event import Event
 from plugbook.trace.record import JsonText
 from plugbook.trace.recorder import Recorder
+from plugbook.trace.recording import open_recording
 from plugbook.trace.store import Store
 
 from .conftest import Even, Number, Way, until
@@ -215,6 +216,23 @@ def test_subscriptions_and_schemas_are_recorded(recorded):
     payload = {"target": "test.**", "handler": "Shop.show", "priority": 2}
     assert changes == [("subscribe", "shop", payload), ("unsubscribe", "shop", payload)]
     assert [row[2] for row in rows if row[1] == "schema"] == ["test.number@1"]
+
+
+def test_a_recording_names_who_was_called_in_the_end(tmp_path):
+    """An event that was written while it was queued is updated with the handlers it went to."""
+    recorder = Recorder(Store.create(tmp_path / "late.plugbook"))
+    bus = Bus(recorder)
+
+    def first(event):
+        bus.publish(Even())
+        recorder.flush()
+        bus.subscribe(Even, lambda event: None, name="late", plugin="p")
+
+    bus.subscribe("test.number", first, name="first")
+    bus.publish(Number())
+    recorder.close()
+    with open_recording(tmp_path / "late.plugbook") as recording:
+        assert list(recording.calls()["name"]) == ["first", "late"]
 
 
 def test_a_recorder_makes_a_bare_bus_record():

@@ -1,0 +1,125 @@
+"""Events made again from what a recording holds of them, and the reasons why some cannot be."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from pydantic import BaseModel, Field, SecretStr, computed_field
+
+from plugbook import Event, Host
+from plugbook.replay.rebuild import EventTypes, RebuildError
+
+
+class Part(BaseModel, frozen=True):
+    at: dt.datetime
+    tags: frozenset[str] = frozenset()
+
+
+class Rich(Event, topic="rich", version=3):
+    part: Part
+    data: bytes = b"ab"
+    label: str = Field("x", alias="theLabel")
+
+    @computed_field
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+
+class Login(Event, topic="login"):
+    user: str
+    password: SecretStr
+
+
+def types(*listened: type[Event], versions=(), schemas=None, outlined: bool = False) -> EventTypes:
+    return EventTypes(listened, versions, schemas or {}, outlined=outlined)
+
+
+def test_an_event_comes_back_equal():
+    """Types, aliases and computed fields survive being written and made again."""
+    event = Rich(part=Part(at=dt.datetime(2026, 1, 31, tzinfo=dt.UTC), tags={"a"}), theLabel="y")
+    assert types().rebuild("rich", 1024, event.__plugbook_json__()) == event
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ("", "payloads='full'"),
+        ('{"$ref":{"type":"Login","size_bytes":9,"sha256":"0"}}', "by reference"),
+        ('{"$cut":{"size_bytes":9,"cap_bytes":5},"summary":{}}', "cap_bytes="),
+        ('{"user":"a","password":"**********"}', "redacted: password"),
+        ('{"user":"a"}', "password: Field required"),
+    ],
+)
+def test_what_is_not_whole_is_refused_with_the_reason(payload, reason):
+    """A payload that was left out, cut, redacted or does not fit names what is wrong and how to record it."""
+    with pytest.raises(RebuildError, match=reason):
+        types().rebuild("login", 1024, payload)
+
+
+def test_outlines_are_told_apart_in_recordings_of_outlines_only():
+    """A field may be called ``$more``; only where payloads were summed up does it say that something is missing."""
+    payload = '{"user":"a","$more":3}'
+    with pytest.raises(RebuildError, match="outline"):
+        types(outlined=True).rebuild("nobody.knows", 1024, payload)
+    assert types().rebuild("nobody.knows", 1024, payload).user == "a"
+
+
+def test_without_a_class_an_event_takes_any_field():
+    """Handlers of a topic get an event with the recorded fields, named after the recorded schema."""
+    found = types(schemas={"gone.away@2": {"title": "GoneAway"}}, versions=[(0, "gone.away", 2)])
+    event = found.rebuild("gone.away", 1024, '{"a":{"b":[1]}}')
+    assert event.a == {"b": [1]}
+    assert (type(event).__name__, type(event).__topic__, type(event).__version__) == (
+        "GoneAway",
+        "gone.away",
+        2,
+    )
+    assert "any field" in found.remarks["gone.away"]
+
+
+def test_a_class_that_is_listened_to_comes_before_a_later_definition():
+    """After a cell that defines an event ran again, handlers of the earlier definition still get theirs."""
+
+    def define():
+        class Again(Event, topic="again"):
+            n: int
+
+        return Again
+
+    earlier, later = define(), define()
+    assert type(types().rebuild("again", 1, '{"n":1}')) is later
+    assert type(types(earlier).rebuild("again", 1, '{"n":1}')) is earlier
+
+
+def test_the_version_in_force_at_a_seq_chooses_the_class():
+    """Where a topic has two versions at hand, each record gets the one that it was recorded with."""
+
+    class First(Event, topic="grown", version=1):
+        n: int
+
+    class Second(Event, topic="grown", version=2):
+        n: int
+        unit: str = "m"
+
+    found = types(First, Second, versions=[(1024, "grown", 1), (9216, "grown", 2)])
+    assert type(found.rebuild("grown", 2048, '{"n":1}')) is First
+    assert type(found.rebuild("grown", 10240, '{"n":1}')) is Second
+    assert found.remarks == {}
+    other = types(Second, versions=[(1024, "grown", 1)])
+    assert type(other.rebuild("grown", 2048, '{"n":1}')) is Second
+    assert other.remarks["grown"] == "recorded as version 1, replayed as version 2"
+
+
+def test_a_replay_names_skips_and_counts_what_cannot_be_rebuilt():
+    """Events with secrets are skipped by name, and the others are played."""
+    with Host() as host:
+        host.publish(Login(user="a", password="secret"))
+        host.publish(Rich(part=Part(at=dt.datetime(2026, 1, 31, tzinfo=dt.UTC)), theLabel="y"))
+        with host.replay(host.recording, rate=None) as player:
+            player.play()
+            assert (player.result.published, player.result.skipped) == (1, 1)
+            assert player.result.skips[0].topic == "login"
+            assert "password" in str(player.result)
+            assert not player.result.same

@@ -112,18 +112,18 @@ class Transport:
 
     def play(self, *, background: bool) -> None:
         """Run until it is paused or over; on a thread of its own, return at once."""
+        if self.is_runner:  # a listener plays on what was paused meanwhile
+            self.is_wanted = False
+            self.state = PlayState.PLAYING
+            return
         with self._control, self._turn:
             if self.state is PlayState.PLAYING:
                 return
-            goes_on = self.is_runner  # a listener plays on what another one has paused
-            if not goes_on:
-                self._turn.wait_for(lambda: not self._is_busy)
+            self._turn.wait_for(lambda: not self._is_busy)
             self.error = None
             self.is_wanted = False
             self._is_busy = True
             self.state = PlayState.PLAYING
-        if goes_on:
-            return
         if background:
             # In the caller's context, so that what handlers print lands in the cell that started it.
             run = partial(contextvars.copy_context().run, self._run_in_background)
@@ -145,13 +145,16 @@ class Transport:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep the run standing between two events meanwhile; afterwards it goes on from where it then is."""
+        if self.is_runner:  # it stands still while a listener runs; whoever else wants it waits for that
+            self._is_moved = True
+            yield
+            return
         with self._control:
             with self._turn:
                 self._holds += 1
                 self.is_wanted = True
                 self._wake.set()
-                if not self.is_runner:
-                    self._turn.wait_for(lambda: not self._is_busy)
+                self._turn.wait_for(lambda: not self._is_busy)
             try:
                 yield
             finally:

@@ -571,3 +571,26 @@ def test_a_listener_may_move_the_player(make_host, recording):
         assert player.play().state == "ended"
         assert moves
         assert player.result.published == 29
+
+
+def test_a_listener_and_another_thread_may_move_the_player_at_once(make_host, recording):
+    """Neither waits for the other: the run ends where the later of them left it."""
+    host = make_host()
+    inside, may_go = threading.Event(), threading.Event()
+
+    def rewind(player):
+        if player.state == "playing" and not inside.is_set():
+            inside.set()
+            may_go.wait(DEADLINE_S)
+            player.seek(seq=0)
+
+    with host.replay(recording, rate=None) as player:
+        player.on_change(rewind)
+        player.play(background=True)
+        assert inside.wait(DEADLINE_S)
+        other = threading.Thread(target=player.seek, kwargs={"seq": 0})
+        other.start()
+        may_go.set()
+        other.join(DEADLINE_S)
+        assert not other.is_alive()
+        wait_for(player, "ended")

@@ -173,8 +173,10 @@ def _environment(inherited: Mapping[str, str], plugins: Path, settings: Mapping[
     def with_more(name: str, more: str, separator: str) -> str:
         return separator.join(filter(None, [more, inherited.get(name)]))
 
+    # Started from inside a worker of pytest-xdist, the command is no worker of that run.
+    own = {name: value for name, value in inherited.items() if not name.startswith("PYTEST_XDIST_")}
     return {
-        **inherited,
+        **own,
         "PYTHONPATH": with_more("PYTHONPATH", str(plugins), os.pathsep),
         "PYTEST_ADDOPTS": with_more("PYTEST_ADDOPTS", f"-p {PLUGIN}", " "),
         recorded_pytest.SETTINGS: json.dumps(settings),

@@ -244,7 +244,7 @@ def _timeline_notes(spans: pd.DataFrame, clock: Clock) -> list[str]:
 def handler_latency(source: Host | Recording, handlers: int = 25) -> alt.LayerChart | alt.Chart:
     """Draw how long each handler takes, on a logarithmic scale, those that cost the most time in all first.
 
-    The thick bar holds the middle half of its calls, the thin one 5 to 95 in a hundred; the tick is the
+    Times are own times: without the calls made inside, as a hook wrapper makes them. The thick bar holds the middle half of its calls, the thin one 5 to 95 in a hundred; the tick is the
     median, the circle the slowest call.
 
     Args:
@@ -253,12 +253,12 @@ def handler_latency(source: Host | Recording, handlers: int = 25) -> alt.LayerCh
     """
     from . import chart_data
 
-    title = "How long handlers take"
+    title = "How long handlers take themselves"
     recording = recording_of(source)
     if recording is None:
         return empty_chart(title, _NOT_TIMED)
-    calls = recording.calls(columns=["name", "plugin", "duration_ns", "outcome"])
-    calls = calls[calls["duration_ns"].notna() & (calls["outcome"] != "open")]
+    calls = recording.calls(columns=["name", "plugin", "own_ns", "outcome"])
+    calls = calls[calls["own_ns"].notna() & (calls["outcome"] != "open")]
     if calls.empty:
         return empty_chart(
             title, "No finished calls were recorded here. Publish an event that a handler takes."

@@ -20,8 +20,9 @@ from plugbook.trace.frames import (
     times,
 )
 from plugbook.trace.integrity import broken
+from plugbook.trace.own_time import own_times
 from plugbook.trace.record import BLOCK, OUTCOMES
-from plugbook.trace.selection import Criterion, Selection
+from plugbook.trace.selection import Criterion, RowFilter, Selection
 from plugbook.trace.unpacking import chosen_seqs, records
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
     from plugbook.trace.reader import Dictionaries
 
 CALL_COLUMNS: Final = (
-    "seq", "time", "event", "topic", "name", "plugin", "duration_ns", "outcome", "reason", "result", "error", "root",
-    "order",
+    "seq", "time", "event", "topic", "name", "plugin", "duration_ns", "own_ns", "outcome", "reason", "result", "error",
+    "root", "order",
 )  # fmt: skip
 
 _SOURCES: Final = (
     "seq", "time_ns", "coalesce(root, seq) AS root", "name", "plan", "queued_ns", "called", "calls", "notes",
 )  # fmt: skip
-_COLUMN_BYTES: Final = {"seq": 8, "time": 8, "event": 8, "root": 8, "duration_ns": 9}
+_COLUMN_BYTES: Final = {"seq": 8, "time": 8, "event": 8, "root": 8, "duration_ns": 9, "own_ns": 9}
 _WORKING_BYTES: Final = 48
 """What each call takes while it is being unpacked."""
 
@@ -71,15 +72,33 @@ def call_frame(
         calls.keep(keep)
     if limit is not None:
         calls.keep(slice(None, limit) if limit >= 0 else slice(limit, None))
-    return pd.DataFrame({column: calls.column(column) for column in wanted}, columns=list(wanted), copy=False)
+    frame = {column: calls.column(column) for column in wanted if column != "own_ns"}
+    if "own_ns" in wanted:
+        frame["own_ns"] = nullable(_own_times(calls, selection))
+    return pd.DataFrame(frame, columns=list(wanted), copy=False)
+
+
+def _own_times(calls: _Calls, selection: Selection) -> Any:
+    """The own time of each call; what a call contains need not be chosen, so all of them are read for it."""
+    import numpy as np
+
+    if not calls.has_spans:
+        return calls.duration
+    reader = selection.reader()
+    table = read_table(reader, [*_SOURCES, "place"], _rows_with_calls(Selection(selection.reader)), None)
+    every = _Calls(table, reader.dictionaries(), with_notes=False)
+    numbers = table.numbers
+    starts = (numbers["time_ns"] + numbers["queued_ns"])[every.row] + every.start
+    own = own_times(starts, every.duration, numbers["place"][every.row])
+    order = np.argsort(every.seq)
+    return own[order[np.searchsorted(every.seq, calls.seq, sorter=order)]]
 
 
 def _read(
     selection: Selection, wanted: tuple[str, ...], limit: int | None, budget_bytes: int
 ) -> tuple[Table, Dictionaries]:
     reader = selection.reader()
-    rows = selection.rows("call")
-    rows = type(rows)(f"{rows.text} AND called > 0", rows.values)
+    rows = _rows_with_calls(selection)
     narrow = _narrows_calls(selection)
     if limit is None or narrow:
         check_budget(reader, rows, _SOURCES, budget_bytes)
@@ -92,6 +111,11 @@ def _read(
     # Each event that is read has a call at least, so that so many events are enough.
     table = read_table(reader, list(_SOURCES), rows, None if narrow else limit)
     return table, reader.dictionaries()
+
+
+def _rows_with_calls(selection: Selection) -> RowFilter:
+    rows = selection.rows("call")
+    return RowFilter(f"{rows.text} AND called > 0", rows.values)
 
 
 def _narrows_calls(selection: Selection) -> bool:
@@ -138,6 +162,7 @@ class _Calls:
         duration: in ns; -1 while it had not ended.
         outcome: index into `OUTCOMES`.
         seq: its own.
+        has_spans: whether any of them may contain others.
     """
 
     def __init__(self, table: Table, known: Dictionaries, *, with_notes: bool) -> None:
@@ -161,7 +186,8 @@ class _Calls:
             raise broken(None, ValueError("the calls of some events do not add up"))
         self.row = np.repeat(np.arange(len(called)), called)
         self.index = np.arange(len(self.row)) - np.repeat(np.cumsum(called) - called, called)
-        if not spans.any():
+        self.has_spans = bool(spans.any())
+        if not self.has_spans:
             self._unpack_chains(numbers, called)
             site = self.index
         elif spans.all():

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from plugbook.trace.recording import Recording
 
 _MOST_SHOWN: Final = 5
+_TELLING_SPAN_NS: Final = 1_000_000_000
+"""Opening and closing a file take milliseconds: set against a shorter span they would say nothing."""
 
 
 @dataclass
@@ -71,11 +73,17 @@ class Summary:
             lines.append(f"{lead}#{show_seq(record.seq)} {record.name}: {_error_line(record)}")
         if self.error_count > len(self.errors):
             lines.append(f"{'':12}and {self.error_count - len(self.errors):,} more: select(outcome='error')")
-        lines += [f"  {what:<10}{reason or 'yes'}" for what, reason in self.allows.items()]
-        lines.append(f"  recording took {show_duration(self.overhead_ns)}, {self.overhead:.1%} of the span")
+        lines += self._allowed()
+        share = f", {self.overhead:.1%} of the span" if self.span_ns >= _TELLING_SPAN_NS else ""
+        lines.append(f"  recording took {show_duration(self.overhead_ns)}{share}")
         if self.dropped:
             lines.append(f"  the oldest {self.dropped:,} rows were dropped")
         return [*lines, f"  {self.remark}"] if self.remark else lines
+
+    def _allowed(self) -> list[str]:
+        if self.counts and len(set(self.allows.values())) == 1:
+            return [f"  {', '.join(self.allows)}: {next(iter(self.allows.values())) or 'yes'}"]
+        return [f"  {what:<10}{reason or 'yes'}" for what, reason in self.allows.items()]
 
 
 def _handler_line(row: dict[Hashable, Any]) -> str:
@@ -144,17 +152,13 @@ def _overhead_ns(recording: Recording) -> int:
 
 def _allows(recording: Recording, info: dict[str, Any]) -> dict[str, str]:
     kept = info["options"].get("payloads", "full")
-    foreign = (
-        "no: it holds no plugins of a plugbook host; what can be run again is recorded by host.record(path)"
-    )
+    system = recording.facts("origin").get("plugin_system", {}).get("system")
     replay = ""
-    if kept != "full":
+    if system:
+        replay = f"no: these are calls of {system}; what can be run again is recorded by host.record(path)"
+    elif kept != "full":
         replay = f"no: payloads were recorded as {kept!r}; record with payloads='full'"
     elif cut := recording.cut_payloads:
         replay = f"in part: {cut:,} payloads were cut; record with a larger cap_bytes="
     travel = "" if _count(recording, "checkpoint") else "by replaying from the start: it holds no checkpoints"
-    return {
-        "replay": replay,
-        "travel": replay or travel,
-        "what-if": replay or ("" if recording.facts("manifest") else foreign),
-    }
+    return {"replay": replay, "travel": replay or travel, "what-if": replay}

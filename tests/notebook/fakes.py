@@ -6,11 +6,11 @@ import pandas as pd
 
 COLUMNS = {
     "events": "seq time topic plugin parent root outcome calls errors duration_ns queued_ns payload process thread task cell",
-    "calls": "seq time event topic name plugin duration_ns outcome reason result error root order",
+    "calls": "seq time event topic name plugin duration_ns own_ns outcome reason result error root order",
     "states": "seq time plugin before after duration_ns outcome reason error parent",
     "logs": "seq time plugin level message parent",
 }
-NUMBERS = {"seq", "duration_ns", "queued_ns", "calls", "errors"}
+NUMBERS = {"seq", "duration_ns", "own_ns", "queued_ns", "calls", "errors"}
 START_NS = 1_700_000_000_000_000_000
 
 
@@ -85,6 +85,7 @@ def call(
         "name": f"{plugin.title()}.on_{topic.rpartition('.')[2]}",
         "plugin": plugin,
         "duration_ns": int(duration_ns),
+        "own_ns": int(duration_ns),
         "outcome": outcome,
         "error": error,
         "root": 10240 + number * 1024,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from plugbook.plugins.resolution import Resolution
 
     from .handle import PluginHandle
+
+
+_CELL = re.compile(r"ipykernel_\d+|^<ipython-input")
 
 
 def explain(handle: PluginHandle, handles: Mapping[str, PluginHandle], resolution: Resolution) -> Why:
@@ -82,7 +86,11 @@ def _place(error: BaseException) -> str:
     while getattr(error, "exceptions", ()):
         error = error.exceptions[0]  # type: ignore[attr-defined]
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    if not frames:
+        return ""
+    file, line = frames[-1].filename, frames[-1].lineno
+    # The files of notebook cells are made up by the kernel, and say nothing to a person.
+    return f"line {line} of the cell that defines it" if _CELL.search(file) else f"{file}:{line}"
 
 
 def _clock_time(time_ns: int) -> str:

@@ -89,7 +89,7 @@ def host(shown: Host) -> str:
             chip(state_mark(handle.state), handle.state),
             _clock_time(handle.since_ns),
             _took(handle.start_ns) if handle.start_ns is not None else "",
-            cut(reason_of(handle)),
+            cut(reason_of(shown, handle.name)),
         )
         for handle in handles
     ]

@@ -68,12 +68,12 @@ def recording_of(source: Any) -> Recording | None:
     return recording
 
 
-def reason_of(handle: Any) -> str:
-    """Why a plugin of a host is where it is: its error, what keeps it from starting, or what was noted."""
+def reason_of(host: Any, name: str) -> str:
+    """Why a plugin of a host is not running, in a line: its error, or the nearest cause; "" where it runs."""
+    handle = host.plugins[name]
     if handle.error is not None:
         return error_text(handle.error)
-    problem = getattr(handle, "problem", None)
-    return str(problem.text) if problem is not None else str(getattr(handle, "reason", "") or "")
+    return "" if str(handle.state) == "active" else next(iter(host.why(name).chain), "")
 
 
 def error_text(error: Any) -> str:
@@ -94,7 +94,7 @@ def _plugins_of_host(host: Any) -> list[PluginView]:
             version=str(getattr(handle.manifest, "version", "") or ""),
             state=str(handle.state),
             error=error_text(handle.error),
-            reason=reason_of(handle),
+            reason=reason_of(host, name),
             summary=str(getattr(handle.manifest, "summary", "") or ""),
         )
         for name, handle in dict(host.plugins).items()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
+import inspect
 import json
 import re
+import reprlib
 import types
 import typing
 import uuid
@@ -41,7 +43,8 @@ class Event(BaseModel):
     ('order.placed', 2)
 
     Raises:
-        EventError: at class creation, when topic or version is not valid.
+        EventError: at class creation, when topic or version is not valid; when an event is made, if its fields
+            are not named.
     """
 
     # What was recorded must validate again, so that it can be replayed: no bytes and no NaN are lost in JSON.
@@ -73,6 +76,21 @@ class Event(BaseModel):
             return  # a generic event with its parameters filled in is the event that it was made from
         cls.__topic__ = _topic_of(cls, topic)
         cls.__version__ = version
+
+    if not TYPE_CHECKING:  # type checkers take the fields of a model from its class
+
+        def __init__(self, /, *unnamed: Any, **data: Any) -> None:
+            """Validate the fields, as pydantic does, which has no words for one that is not named."""
+            if unnamed:
+                raise EventError(_unnamed(type(self), unnamed))
+            made = self.__pydantic_validator__.validate_python(data, self_instance=self)
+            if made is not self:
+                msg = f"a validator of {type(self).__name__} returned another object; return self from it"
+                raise EventError(msg)
+
+        # In the place of pydantic's own, not around it: an event costs as much to make as any other model.
+        __init__.__pydantic_base_init__ = True
+        __init__.__signature__ = inspect.signature(BaseModel.__init__)
 
     def __plugbook_json__(self) -> str:
         """The payload as JSON text, secrets masked, whatever the fields hold."""
@@ -108,6 +126,16 @@ def _quiet_generator() -> type[GenerateJsonSchema]:
             """Say nothing."""
 
     return Quiet
+
+
+def _unnamed(cls: type[Event], values: tuple[Any, ...]) -> str:
+    """What to write instead of an event whose fields are not named."""
+    fields = list(cls.model_fields)
+    if not fields:
+        return f"{cls.__name__} has no fields: write {cls.__name__}()"
+    named = [f"{name}={reprlib.repr(value)}" for name, value in zip(fields, values, strict=False)]
+    named += [f"{name}=..." for name in fields[len(named) :] if cls.model_fields[name].is_required()]
+    return f"the fields of an event are given by name: write {cls.__name__}({', '.join(named)})"
 
 
 def _topic_of(cls: type[Event], topic: str | None) -> str:

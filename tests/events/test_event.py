@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import enum
+import inspect
 import json
 import math
 import uuid
@@ -12,7 +13,16 @@ from typing import Annotated, Any, Generic, Literal, Optional, TypeVar
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, field_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+    field_serializer,
+    model_validator,
+)
 
 from plugbook.errors import EventError
 from plugbook.events.event import Event, EventSchema, is_deeply_frozen
@@ -290,3 +300,42 @@ def test_a_schema_is_kept_of_every_event_type():
     assert json.loads(EventSchema(Tree).__plugbook_json__())
     assert "default" in json.loads(EventSchema(Odd).__plugbook_json__())["properties"]
     assert "no JSON Schema" in json.loads(EventSchema(Odder).__plugbook_json__())["description"]
+
+
+def test_fields_without_names_are_refused_with_what_to_write():
+    """An event made as Tick(3) says that fields have names, and how it is written."""
+
+    class Tick(Event):
+        n: int
+        unit: str
+        loud: bool = False
+
+    with pytest.raises(EventError, match=r"write Tick\(n=3, unit=\.\.\.\)"):
+        Tick(3)
+    with pytest.raises(EventError, match=r"write Tock\(\)"):
+        type("Tock", (Event,), {})(3)
+
+
+def test_an_event_is_made_as_fast_as_any_model():
+    """Nothing stands between pydantic's validation and the fields: not in Python, and not when it is nested."""
+
+    class Tick(Event):
+        n: int
+
+    assert Tick.__pydantic_custom_init__ is False
+    assert list(inspect.signature(Tick).parameters) == ["n"]
+    assert Tick.model_validate({"n": 1}) == Tick(n=1)
+
+
+def test_a_validator_that_returns_another_object_is_refused():
+    """An event that a validator of it replaced would be empty, which is said at once."""
+
+    class Tick(Event):
+        n: int
+
+        @model_validator(mode="after")
+        def another(self) -> Any:
+            return Frozen()
+
+    with pytest.raises(EventError, match="return self"):
+        Tick(n=1)

@@ -93,7 +93,7 @@ class PluginError(PlugbookError, RuntimeError):
 
     Attributes:
         plugin: the plugin's name.
-        phase: what it was doing: ``import``, ``build``, ``start``, ``stop``, ``handle`` or ``cleanup``.
+        phase: what it was doing: ``import``, ``load``, ``__init__``, ``start``, ``stop``, ``handle`` or ``cleanup``.
     """
 
     def __init__(self, message: str, *, plugin: str | None = None, phase: str | None = None) -> None:
@@ -204,8 +204,8 @@ class AdapterError(PlugbookError, TypeError):
     """There is no adapter for that object, or it cannot be attached to."""
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'ledger'?`` with a leading blank, or the known names, or nothing.
+def suggestion(name: str, known: Iterable[str], *, listing: bool = True) -> str:
+    """`` Did you mean 'ledger'?`` with a leading blank, or, with `listing`, the known names, or nothing.
 
     >>> suggestion("leger", ["ledger", "billing"])
     " Did you mean 'ledger'?"
@@ -218,7 +218,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1, cutoff=0.6)
     if near:
         return f" Did you mean {near[0]!r}?"
-    return f" There are: {', '.join(names)}." if 0 < len(names) <= 12 else ""
+    return f" There are: {', '.join(names)}." if listing and 0 < len(names) <= 12 else ""
 
 
 def missing_extra(feature: str, extra: str, cause: ImportError) -> Any:

@@ -20,6 +20,7 @@ from plugbook.plugins.loader import Loader
 from plugbook.plugins.scope import Scope
 from plugbook.plugins.services import Services
 from plugbook.trace.record import describe_error
+from plugbook.trace.telling import tell
 
 if TYPE_CHECKING:
     from .handle import PluginHandle
@@ -78,8 +79,9 @@ class Engine:
             try:
                 self._run_start(handle, scope)
             except Exception as error:
+                phase = "start" if handle.instance is not None else "__init__"
                 self._close_scope(handle, error)
-                self._fail(handle, "start", error, begun)
+                self._fail(handle, phase, error, begun)
                 return error
             except BaseException:
                 self._move(handle, Request.STOP, "its start was interrupted")
@@ -179,7 +181,7 @@ class Engine:
         handle.error = error
         handle.phase = phase
         after = next_state(handle.name, handle.state, Request.FAIL)
-        _log.warning("%s failed in %s: %s: %s", handle.name, phase, type(error).__name__, error)
+        _log.warning("%s failed in %s: %s", handle.name, phase, tell(error))
         self._enter(handle, after, begun, f"its {phase} failed", error)
 
     def _move(self, handle: PluginHandle, request: Request, reason: str = "", begun: int = 0) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from plugbook.errors import PluginError
+from plugbook.trace.telling import place_of, tell
 
 if TYPE_CHECKING:
     from plugbook.plugins.resolution import Problem
@@ -95,7 +96,7 @@ class Changes:
         raise PluginError(msg, plugin=first, phase="start") from self.failed.get(first or "")
 
     def _troubles(self) -> list[str]:
-        failed = [f"{name} failed: {type(error).__name__}: {error}" for name, error in self.failed.items()]
+        failed = [f"{name} failed: {tell(error)}{_at(error)}" for name, error in self.failed.items()]
         return failed + [f"{name} was not started: {why}" for name, why in self.blocked.items()]
 
     def __str__(self) -> str:
@@ -107,6 +108,11 @@ class Changes:
         return "\n".join(done + self._troubles()) or "nothing to do"
 
     __repr__ = __str__
+
+
+def _at(error: BaseException) -> str:
+    place = place_of(error, brief=True)
+    return f", at {place}" if place else ""
 
 
 def _past(verb: str) -> str:

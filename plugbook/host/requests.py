@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugbook.plugins.config import validate
 from plugbook.plugins.discovery import discover
-from plugbook.plugins.lifecycle import Request, State, next_state
+from plugbook.plugins.lifecycle import State
 
 from .plan import Changes, Step
 
@@ -41,19 +41,16 @@ class Requests:
         resolution = self._registry.resolve()
         changes = Changes()
         for name, problem in resolution.problems.items():
-            changes.blocked[name] = problem.explanation
+            changes.blocked[name] = problem.advice
         for name in resolution.order:
             if not self._registry[name].is_active:
                 self._start(Step("start", name), changes)
         return changes
 
     def start(self, name: str) -> Changes:
-        """Start one plugin and what it needs; it must be possible, and not done already."""
+        """Start one plugin and what it needs; it must be possible. What is active stays as it is."""
         self._is_started = True
-        handle = self._registry[name]
-        if handle.is_active:
-            next_state(name, handle.state, Request.START)  # refuses, and says what is allowed
-        plan = self._registry.plan_start(handle)
+        plan = self._registry.plan_start(self._registry[name])
         if plan.problem is not None:
             raise plan.problem.error()
         return self.carry_out(plan)
@@ -160,7 +157,7 @@ class Requests:
         problem = self._registry.resolve().problems.get(name)
         need = self._registry.missing_need(name) if problem is None else None
         if problem is not None:
-            changes.blocked[name] = problem.explanation
+            changes.blocked[name] = problem.advice
         elif need is not None:
             changes.blocked[name] = f"it needs {need.name}, which is {need.state}"
         return problem is not None or need is not None

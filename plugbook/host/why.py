@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from plugbook.plugins.lifecycle import State
+from plugbook.trace.telling import place_of, tell
 
 from .plan import Why
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from plugbook.plugins.resolution import Resolution
 
     from .handle import PluginHandle
-
-
-_CELL = re.compile(r"ipykernel_\d+|^<ipython-input")
 
 
 def explain(handle: PluginHandle, handles: Mapping[str, PluginHandle], resolution: Resolution) -> Why:
@@ -52,11 +48,11 @@ def _first_cause(handle: PluginHandle, subject: str, chain: list[str]) -> str:
     """Append what a chain ends with; returns the remedy, where it is more than to start the plugin."""
     since = _clock_time(handle.since_ns)
     if handle.problem is not None:
-        chain.extend(fact for problem in handle.problem.chain for fact in problem.facts)
+        chain.extend(handle.problem.sentences)
         return handle.problem.remedy
     if handle.error is not None:
-        chain.append(f"{subject} raised {_told(handle.error)} in {handle.phase}")
-        return f"mend {_place(handle.error) or 'what raised it'}, then start {handle.name!r} again"
+        chain.append(f"{subject} raised {tell(handle.error)} in {handle.phase}")
+        return f"mend {place_of(handle.error) or 'what raised it'}, then start {handle.name!r} again"
     if handle.state is State.QUARANTINED:
         chain.append(handle.reason or f"{subject} was set aside after too many failures")
         return f"release {handle.name!r}"
@@ -71,26 +67,6 @@ def _first_cause(handle: PluginHandle, subject: str, chain: list[str]) -> str:
 
 def _it(handle: PluginHandle, asked_for: PluginHandle) -> str:
     return "it" if handle is asked_for else handle.name
-
-
-def _told(error: BaseException) -> str:
-    members = getattr(error, "exceptions", ())
-    if members:
-        return f"{error.args[0]}: " + "; ".join(_told(member) for member in members)
-    text = str(error).split("\n", 1)[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _place(error: BaseException) -> str:
-    """Where it was raised, as ``file:line``; of a group, where its first member was."""
-    while getattr(error, "exceptions", ()):
-        error = error.exceptions[0]  # type: ignore[attr-defined]
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return ""
-    file, line = frames[-1].filename, frames[-1].lineno
-    # The files of notebook cells are made up by the kernel, and say nothing to a person.
-    return f"line {line} of the cell that defines it" if _CELL.search(file) else f"{file}:{line}"
 
 
 def _clock_time(time_ns: int) -> str:

@@ -113,6 +113,22 @@ TRANSITIONS: Final[dict[State, dict[Request, State]]] = {
 """For each state, what may be asked and where it leads; what is not here is refused."""
 
 
+_WHILE_IDLE: Final = ("start", "reload", "remove")
+ASKABLE: Final[dict[State, tuple[str, ...]]] = {
+    State.DISCOVERED: _WHILE_IDLE,
+    State.RESOLVED: _WHILE_IDLE,
+    State.LOADED: _WHILE_IDLE,
+    State.STARTING: (),
+    State.ACTIVE: ("stop", "restart", "reload", "remove"),
+    State.STOPPING: (),
+    State.STOPPED: _WHILE_IDLE,
+    State.FAILED: _WHILE_IDLE,
+    State.QUARANTINED: ("reload", "remove"),
+    State.UNLOADED: ("start", "remove"),
+}
+"""For each state, what a person may ask of the host; each is carried out by one or more transitions."""
+
+
 def allowed(state: State) -> tuple[Request, ...]:
     """What may be asked of a plugin in that state.
 
@@ -126,16 +142,16 @@ def next_state(plugin: str, state: State, request: Request) -> State:
     """The state that `request` leads to; changes nothing by itself.
 
     Raises:
-        LifecycleError: the state does not allow it; names the plugin, the state and what is allowed.
+        LifecycleError: the state does not allow it; names the plugin, the state and what a person may ask
+            of the host instead, while its `allowed` are the requests in this table.
     """
     try:
         return TRANSITIONS[state][request]
     except KeyError:
         choices = allowed(state)
-        msg = (
-            f"cannot {_verb(request)} {plugin!r}: it is {state}. "
-            f"Allowed now: {', '.join(choices)}. Nothing was changed."
-        )
+        asked = ASKABLE[state]
+        now = f"Allowed now: {', '.join(asked)}." if asked else "Ask again when that has ended."
+        msg = f"cannot {_verb(request)} {plugin!r}: it is {state}. {now} Nothing was changed."
         raise LifecycleError(
             msg,
             plugin=plugin,

@@ -69,11 +69,21 @@ class Problem:
         return tuple(chain)
 
     @property
+    def sentences(self) -> tuple[str, ...]:
+        """The facts from this plugin down to the first cause, each once."""
+        facts = [fact for problem in self.chain for fact in problem.facts]
+        end = ["that is a cycle"] if self.chain[-1].kind == "cycle" else []
+        return tuple(dict.fromkeys(facts + end))
+
+    @property
     def explanation(self) -> str:
         """From what was asked for down to the first cause, in plain sentences."""
-        facts = [f"you asked for {self.plugin}"]
-        facts += [fact for problem in self.chain for fact in problem.facts]
-        return "; ".join(dict.fromkeys(facts))
+        return "; ".join((f"you asked for {self.plugin}", *self.sentences))
+
+    @property
+    def advice(self) -> str:
+        """The same where nobody asked for this plugin in particular, and what would mend it."""
+        return f"{'; '.join(self.sentences)}. {self.remedy}"
 
     @property
     def remedy(self) -> str:
@@ -82,9 +92,9 @@ class Problem:
         relation = split(first.wanted)
         match first.kind:
             case "missing":
-                return f"Add a plugin {first.wanted}.{suggestion(relation.name, first.known)}"
+                return f"Add a plugin {first.wanted}.{suggestion(relation.name, first.known, listing=False)}"
             case "capability":
-                near = suggestion(relation.name, first.known)
+                near = suggestion(relation.name, first.known, listing=False)
                 return f"Add a plugin that provides {first.wanted}, or let one that is here do so.{near}"
             case "version":
                 return f"Use {relation.name} {relation.versions}, or widen what {first.plugin} requires."

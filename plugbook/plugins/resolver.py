@@ -150,7 +150,7 @@ class _Resolver:
                 yield self._unmet(manifest, need)
         for one, rejected, text in self.conflicts.get(manifest.name, ()):
             rival = rejected if one == manifest.name else one
-            facts = (f"you asked for {rival}", f"{self.manifests[one]} conflicts with {text}")
+            facts = (f"{rival} is there", f"{self.manifests[one]} conflicts with {text}")
             yield Problem(manifest.name, "conflict", facts, plugins=(manifest.name, rival))
 
     def _unmet(self, manifest: Manifest, need: str) -> Problem:

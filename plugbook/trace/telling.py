@@ -84,6 +84,7 @@ def _text_of(error: BaseException) -> str:
 
 
 def first_line(text: str) -> str:
+    """The first line of a text, cut where it is long."""
     """The first line of a message, cut; of what pydantic found in a model, the field and what is wrong with it.
 
     >>> first_line("1 validation error for Tick\\nn\\n  Instance is frozen [type=frozen_instance, ...]")

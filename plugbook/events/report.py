@@ -273,20 +273,19 @@ _BARE: dict[str, Any] = {
 
 def _cells(call: Call) -> tuple[str, str, str, str, str]:
     """One call as the cells of one line."""
-    said = f"{type(call.error).__name__}: {_first_line(call.error)}" if call.error else call.reason
+    said = _told(call.error) if call.error else call.reason
     if not said and call.result is not None:
         said = f"-> {_short.repr(call.result)}"
     took = _time(call.duration_ns) if call.duration_ns is not None and call.outcome != "skipped" else ""
     return call.handler, call.plugin, call.outcome, took.rjust(7), said
 
 
-def _first_line(error: BaseException) -> str:
-    """The message, cut to a line; an error whose text cannot be had must not break the view of others."""
-    try:
-        text = str(error).partition("\n")[0]
-    except Exception:
-        return "(its text raised)"
-    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
+def _told(error: BaseException) -> str:
+    """What was raised, and where a person would look for it."""
+    from plugbook.trace.telling import place_of, tell
+
+    place = place_of(error, brief=True)
+    return f"{tell(error)} ({place})" if place else tell(error)
 
 
 def _time(duration_ns: int) -> str:

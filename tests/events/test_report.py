@@ -20,7 +20,7 @@ def times_out(text):
 
 
 def test_a_report_reads_as_a_table(bus):
-    """One line for the event, one for each call, columns aligned, long and unprintable things cut."""
+    """One line for the event, one for each call, with the place of an error; long and unprintable things are cut."""
 
     def fail(event):
         raise ValueError("no such order\nsecond line")
@@ -32,12 +32,13 @@ def test_a_report_reads_as_a_table(bus):
     bus.subscribe(Number, fail, plugin="ledger", name="Ledger.post")
     bus.subscribe(Number, lambda event: None, name="quiet", where=lambda event: False)
     bus.subscribe(Number, break_down, name="broken")
+    raised = fail.__code__.co_firstlineno + 1, break_down.__code__.co_firstlineno + 1
     assert times_out(repr(bus.publish(Number()))).splitlines() == [
         "Report 1 test.number: error, 4 calls in T",
         "  Billing.bill  billing  ok T  -> {'invoice': 7}",
-        "  Ledger.post   ledger   error T  ValueError: no such order",
+        f"  Ledger.post   ledger   error T  ValueError: no such order (test_report.py:{raised[0]})",
         "  quiet                  skipped           where= said no",
-        "  broken                 error T  Unprintable: (its text raised)",
+        f"  broken                 error T  Unprintable: (its text raised) (test_report.py:{raised[1]})",
     ]
 
 
@@ -96,3 +97,13 @@ def test_a_bare_report_reads_as_any_other():
     assert failed.outcome == "error"
     assert isinstance(failed.errors[0].error, ZeroDivisionError)
     assert not hasattr(failed, "colour")
+
+
+def test_a_report_says_which_field_of_an_event_was_wrong(bus):
+    """What pydantic refused inside a handler is told by the field and what is wrong with it."""
+
+    def change(event):
+        event.n = 5
+
+    bus.subscribe(Number, change, name="change")
+    assert "ValidationError: Number.n: Instance is frozen (test_report.py:" in repr(bus.publish(Number()))

@@ -183,6 +183,10 @@ class EventError(PlugbookError, ValueError):
     """An event type is declared wrongly, or something that is not an event was published."""
 
 
+class PlugbookWarning(UserWarning):
+    """Something is allowed, but hardly what was meant; the message says what to write instead."""
+
+
 # -- the environment lacks something --------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ point. Names are matched exactly; versions and ranges follow PEP 440, by `packag
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
@@ -105,7 +106,26 @@ def _checked_capability(text: str) -> str:
 
 
 def _one_or_many(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    values = (value,) if isinstance(value, str | type) else value
+    parts = values if isinstance(values, list | tuple | set | frozenset) else ()
+    wrong = [part for part in parts if not isinstance(part, str)]
+    if wrong:
+        raise ValueError(_not_text(wrong[0]))
+    return values
+
+
+def _not_text(value: object) -> str:
+    """What to write in place of a class, or of anything else that is no name."""
+    named = getattr(value, "manifest", None)
+    if isinstance(named, Manifest):
+        return f"name plugins and capabilities as text. Write {named.name!r} instead of the class."
+    if isinstance(value, type):
+        kind = value.__name__
+        return (
+            f"a capability is a word, such as {kebab(kind)!r}, not a class. Services go by type: "
+            f"ctx.provide({kind}, ...) in the start of one plugin, ctx.get({kind}) in that of another."
+        )
+    return f"{reprlib.repr(value)} is not text. Write a name, such as 'ledger', or 'ledger>=1,<3'."
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:

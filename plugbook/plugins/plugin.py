@@ -6,19 +6,21 @@ event arrives.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
-from collections.abc import Awaitable, Callable
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import PurePath
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel
 
-from plugbook.errors import ManifestError, TopicError, suggestion
+from plugbook.errors import ManifestError, PlugbookWarning, TopicError, suggestion
 from plugbook.events.event import Event
 from plugbook.events.topics import compile_pattern
+from plugbook.trace.telling import show_place
 
 from .manifest import Manifest, kebab, make_manifest
 
@@ -32,6 +34,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 _KEYWORDS = ("name", "version", "requires", "optional", "conflicts", "provides", "needs", "summary")
 _INHERITED = ("version", "requires", "optional", "conflicts", "provides", "needs")
 _MARK = "__plugbook_on__"
+_TO_START = "Call it start(self, ctx)"
+_TO_STOP = "Call ctx.defer(self.{name}) in start, and it runs at stop, whatever happened"
+_NEVER_CALLED = {
+    "on_start": _TO_START,
+    "setup": _TO_START,
+    "activate": _TO_START,
+    "stop": _TO_STOP,
+    "on_stop": _TO_STOP,
+    "teardown": _TO_STOP,
+    "shutdown": _TO_STOP,
+    "deactivate": _TO_STOP,
+}
+"""Methods that other plugin systems call, and what to do instead of waiting for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,22 @@ class HandlerSpec:
     thread: bool = False
 
 
+def _refuses_unknown_options(decorator: F) -> F:
+    """Have a misspelt option refused with the one that was meant."""
+    known = [name for name in inspect.signature(decorator).parameters if name != "target"]
+
+    @functools.wraps(decorator)
+    def checked(*args: Any, **options: Any) -> Any:
+        for name in options:
+            if name not in (*known, "target"):
+                msg = f"@on has no option {name!r}.{suggestion(name, known)}"
+                raise ManifestError(msg, field=name)
+        return decorator(*args, **options)
+
+    return checked  # type: ignore[return-value]
+
+
+@_refuses_unknown_options
 def on(
     target: Target,
     *,
@@ -103,9 +134,14 @@ def on(
 class Plugin:
     """What extends an application: subclass it, and give the manifest as class keywords.
 
-    Class keywords: `name` (default: the class name in kebab-case), `version` (default 0.0.0), `requires`,
-    `optional`, `conflicts`, `provides`, `needs`, `summary` (default: the docstring's first line). A
-    subclass of a plugin inherits all of them but the name and the summary.
+    Class keywords: `name` (default: the class name in kebab-case), `version` (default 0.0.0), and `summary`
+    (default: the docstring's first line). `requires`, `optional` and `conflicts` name other plugins, as text
+    with a range of versions: ``["ledger>=1,<3"]``. `provides` and `needs` name capabilities, which any
+    plugin may offer: ``["invoicing"]``. A subclass of a plugin inherits all of them but the name and the
+    summary.
+
+    A capability is a word that decides who starts before whom. The objects that plugins give each other
+    are services, by type: ``ctx.provide(Books, books)`` in one `start`, ``ctx.get(Books)`` in another.
 
     A nested pydantic model called ``Config`` describes its options. An instance is made without
     arguments for each generation of the code; what a plugin takes, it takes in `start`, through `ctx`.
@@ -123,6 +159,9 @@ class Plugin:
 
     Raises:
         ManifestError: at class creation; says what is wrong, why, and what to write, with file and line.
+
+    Warns:
+        PlugbookWarning: at class creation, of a method such as ``stop``, which nobody calls.
     """
 
     manifest: ClassVar[Manifest]
@@ -137,7 +176,9 @@ class Plugin:
         cls.manifest = _manifest_of(cls, keywords, place)
         _check_config(cls, place)
         _check_init(cls, place)
+        _check_start(cls, place)
         cls._handlers = _collect_handlers(cls)
+        _warn_of_uncalled(cls, place)
 
     def start(self, ctx: Context) -> Awaitable[None] | None:
         """Take what the plugin needs, through `ctx`; may be async. The default takes nothing."""
@@ -201,6 +242,40 @@ def _check_init(cls: type[Plugin], place: str) -> None:
                 msg,
                 plugin=cls.manifest.name,
             )
+
+
+def _check_start(cls: type[Plugin], place: str) -> None:
+    start = inspect.getattr_static(cls, "start")
+    problem = ""
+    if not isinstance(start, FunctionType | staticmethod | classmethod):
+        problem = f"start is a {type(start).__name__}, not a method"
+    elif inspect.isgeneratorfunction(cls.start) or inspect.isasyncgenfunction(cls.start):
+        problem = "start yields, so calling it would run nothing. For what runs at stop there is ctx.defer"
+    elif isinstance(start, FunctionType):
+        try:
+            inspect.signature(start).bind(None, None)
+        except TypeError:
+            problem = f"start takes {inspect.signature(start)}, but it is called with the plugin's context"
+    if problem:
+        msg = f"{place}: {problem}. Write def start(self, ctx)."
+        raise ManifestError(msg, plugin=cls.manifest.name)
+
+
+def _warn_of_uncalled(cls: type[Plugin], place: str) -> None:
+    """Warn of a method that looks as if the host called it, unless the class uses it itself."""
+    functions = {name: value for name, value in vars(cls).items() if isinstance(value, FunctionType)}
+    used = {used for function in functions.values() for used in _names_in(function.__code__)}
+    for name, remedy in _NEVER_CALLED.items():
+        if name in functions and name not in used and not hasattr(functions[name], _MARK):
+            msg = f"{place}: nobody calls {name}. {remedy.format(name=name)}."
+            warnings.warn(msg, PlugbookWarning, stacklevel=3)
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
 
 
 # -- handlers -------------------------------------------------------------------------------------
@@ -298,10 +373,10 @@ def _is_positive(number: object) -> bool:
 
 def _place_of(function: Any) -> str:
     code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
-    return f"{PurePath(code.co_filename).name}:{code.co_firstlineno}" if code else "an unknown place"
+    return show_place(code.co_filename, code.co_firstlineno, brief=True) if code else "an unknown place"
 
 
 def _place_of_class_statement() -> str:
     # inspect.stack() would read every source file on the way, for a message that is rarely shown.
     frame = sys._getframe(2)  # noqa: SLF001
-    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return show_place(frame.f_code.co_filename, frame.f_lineno, brief=True)

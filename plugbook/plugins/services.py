@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from plugbook.errors import ServiceError, suggestion
 
@@ -30,6 +30,7 @@ class Services:
         Raises:
             ServiceError: somebody provides that type already, or the object is not one of that type.
         """
+        _check_kind("provide(Store, store)", kind)
         holder = self._provided.get(kind)
         if holder is not None:
             msg = (
@@ -58,10 +59,11 @@ class Services:
         Raises:
             ServiceError: nobody provides it, or several provide subclasses of it.
         """
+        _check_kind("get(Store)", kind)
         if kind in self._provided:
             found: T = self._provided[kind][1]
             return found
-        under = [entry for provided, entry in self._provided.items() if issubclass(provided, kind)]
+        under = [entry for provided, entry in self._provided.items() if _is_below(provided, kind)]
         if len(under) == 1:
             return under[0][1]  # type: ignore[no-any-return]
         if under:
@@ -78,6 +80,23 @@ class Services:
     def of(self, plugin: str) -> list[str]:
         """The names of the types that this plugin provides."""
         return [kind.__qualname__ for kind, (owner, _) in self._provided.items() if owner == plugin]
+
+
+def _check_kind(example: str, kind: object) -> None:
+    if isinstance(kind, type) or get_origin(kind) is not None:
+        return
+    msg = (
+        f"services go by type, and {kind!r} is a {type(kind).__qualname__}. Write ctx.{example} with the class "
+        "of what is offered; a name belongs in the class statement, as in provides=['storage']."
+    )
+    raise ServiceError(msg)
+
+
+def _is_below(provided: type, kind: type) -> bool:
+    try:
+        return issubclass(provided, kind)
+    except TypeError:  # list[int] and the like stand for themselves alone
+        return False
 
 
 def _is_one(service: object, kind: type) -> bool:

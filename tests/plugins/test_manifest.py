@@ -4,6 +4,7 @@ import pytest
 
 from plugbook.errors import ManifestError
 from plugbook.plugins.manifest import Manifest, make_manifest, split
+from plugbook.plugins.plugin import Plugin
 
 BAD = {
     "a name with a blank": ({"name": "My Plugin"}, "name", "'my-plugin'"),
@@ -55,3 +56,21 @@ def test_it_survives_being_stored():
     """What a recording stores as JSON gives the same manifest again."""
     manifest = make_manifest({"name": "a", "version": "1.0", "requires": ["b>=1"], "summary": "says a"})
     assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
+
+
+def test_a_class_in_place_of_a_name_is_told_what_to_write():
+    """A plugin class is answered with its name, another class with how services are offered by type."""
+
+    class Books:
+        pass
+
+    class Ledger(Plugin, name="general-ledger"):
+        pass
+
+    with pytest.raises(ManifestError, match="Write 'general-ledger' instead of the class"):
+        make_manifest({"name": "a", "requires": [Ledger]})
+    for given in ([Books], Books):
+        with pytest.raises(ManifestError, match=r"ctx\.provide\(.*Books, \.\.\.\)"):
+            make_manifest({"name": "a", "provides": given})
+    with pytest.raises(ManifestError, match="3 is not text"):
+        make_manifest({"name": "a", "needs": [3]})

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 from pydantic import BaseModel
 
-from plugbook.errors import ManifestError
+from plugbook.errors import ManifestError, PlugbookWarning
 from plugbook.events.event import Event
 from plugbook.plugins.plugin import HandlerSpec, Plugin, on
 
@@ -189,3 +189,56 @@ def test_importing_plugin_costs_little_more_than_one_model():
     # The least of several, taken in turns: other work on the machine makes a time longer, never shorter.
     rounds = [(measure(model), measure(plugin)) for _ in range(5)]
     assert min(each[1] for each in rounds) <= 2 * min(each[0] for each in rounds)
+
+
+@pytest.mark.parametrize(
+    ("signature", "text"),
+    [
+        ("def start(self): pass", "def start(self, ctx)"),
+        ("def start(self, ctx, more): pass", "def start(self, ctx)"),
+        ("def start(self, ctx): yield", "ctx.defer"),
+        ("start = 3", "not a method"),
+    ],
+)
+def test_a_start_that_could_not_be_called_is_refused_in_the_class_statement(signature, text):
+    """What start takes is checked where it is written, as it is for handlers."""
+    with pytest.raises(ManifestError, match=re.escape(text)) as caught:
+        define(signature)
+    assert "sample.py:1" in str(caught.value)
+
+
+@pytest.mark.parametrize("signature", ["(self, ctx)", "(self, *args)", "(self, ctx, more=1)"])
+def test_a_start_that_can_be_called_is_taken(signature):
+    """What takes one argument is enough, sync or async."""
+    for keyword in ("def", "async def"):
+        assert define(f"{keyword} start{signature}: pass")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("stop", "ctx.defer(self.stop)"), ("on_start", "start(self, ctx)")]
+)
+def test_a_method_that_nobody_calls_is_warned_of(name, remedy):
+    """Who expects the host to call another system's method is told what to write instead."""
+    with pytest.warns(PlugbookWarning, match=re.escape(remedy)) as caught:
+        define(f"def {name}(self): pass")
+    assert caught[0].filename == "/somewhere/sample.py"
+
+
+def test_a_method_that_the_plugin_uses_itself_is_its_own_affair():
+    """A stop that start defers, or that handles an event, is not warned of."""
+    define("def start(self, ctx): ctx.defer(lambda: self.stop())\ndef stop(self): pass")
+    define("@on('app.ended')\ndef stop(self, event): pass")
+
+
+def test_a_misspelt_option_of_on_suggests_the_one_that_was_meant():
+    """An option that @on does not have is refused by name."""
+    with pytest.raises(ManifestError, match="Did you mean 'priority'") as caught:
+        on("order.*", prioriti=3)
+    assert caught.value.field == "prioriti"
+
+
+def test_a_mistake_in_a_notebook_is_placed_in_its_cell():
+    """The file that a kernel makes up for a cell is never shown."""
+    source = "class Sample(Plugin, nam='x'):\n    pass"
+    with pytest.raises(ManifestError, match=r"class Sample \(the cell, line 1\)"):
+        exec(compile(source, "/tmp/ipykernel_12/1931058564.py", "exec"), {"Plugin": Plugin, "__name__": "x"})

@@ -36,10 +36,19 @@ function pluginTable(model, send) {
     oninput: () => draw(),
   });
   const empty = make("p", { class: "pbx-quiet" });
-  const headings = ["Plugin", "State", "Why", "Actions"].map((heading) =>
-    make("th", { scope: "col", class: heading === "Actions" ? "pbx-actions" : null }, heading),
-  );
-  const table = make("table", { "aria-label": "Plugins" }, make("thead", {}, make("tr", {}, ...headings)), body);
+  const top = make("thead");
+  const table = make("table", { "aria-label": "Plugins" }, top, body);
+
+  /** Plugins of a foreign system have no states; what they did is known instead. */
+  function columns() {
+    if (model.get("foreign")) return { Plugin: null, Calls: "pbx-count", Errors: "pbx-count", "": "pbx-why" };
+    return { Plugin: null, State: null, Why: null, ...(model.get("live") ? { Actions: "pbx-actions" } : {}) };
+  }
+
+  function drawTop() {
+    const headings = Object.entries(columns()).map(([heading, kind]) => make("th", { scope: "col", class: kind }, heading));
+    top.replaceChildren(make("tr", {}, ...headings));
+  }
 
   function newRow(name) {
     const parts = { name: make("span", { class: "pbx-name" }, name), version: make("span", { class: "pbx-quiet pbx-version" }) };
@@ -60,13 +69,18 @@ function pluginTable(model, send) {
         action[0].toUpperCase() + action.slice(1),
       ),
     );
+    parts.calls = make("td", { class: "pbx-count" });
+    parts.errors = make("td", { class: "pbx-count" });
+    const cells = model.get("foreign")
+      ? [parts.calls, parts.errors]
+      : [make("td", {}, make("span", { class: "pbx-chip" }, parts.glyph, parts.state))];
     parts.row = make(
       "tr",
       { "data-plugin": name },
       make("th", { scope: "row" }, parts.name, " ", parts.version),
-      make("td", {}, make("span", { class: "pbx-chip" }, parts.glyph, parts.state)),
+      ...cells,
       parts.why,
-      make("td", { class: "pbx-actions" }, ...(model.get("live") ? parts.buttons : [])),
+      ...(model.get("live") ? [make("td", { class: "pbx-actions" }, ...parts.buttons)] : []),
     );
     return parts;
   }
@@ -78,6 +92,9 @@ function pluginTable(model, send) {
     parts.glyph.style.color = colour;
     write(parts.state, plugin.state || "not recorded");
     parts.row.dataset.state = plugin.state;
+    write(parts.calls, plugin.calls.toLocaleString());
+    write(parts.errors, plugin.errors ? plugin.errors.toLocaleString() : "");
+    parts.errors.classList.toggle("pbx-bad", plugin.errors > 0);
     write(parts.why, plugin.why);
     parts.why.title = plugin.why;
     parts.why.classList.toggle("pbx-bad", plugin.failed);
@@ -120,7 +137,16 @@ function pluginTable(model, send) {
     for (const parts of rows.values()) parts.row.removeAttribute("aria-busy");
   }
 
-  return { node: make("div", { class: "pbx-scroll" }, filter, table, empty), draw, settle };
+  /** Whether there are states may come to light after the first plugins. */
+  function start() {
+    rows.clear();
+    body.replaceChildren();
+    drawTop();
+    draw();
+  }
+
+  drawTop();
+  return { node: make("div", { class: "pbx-scroll" }, filter, table, empty), draw, settle, start };
 }
 
 /** What a request came to: a refusal, a word, or a question with the steps that would be taken. */
@@ -175,7 +201,7 @@ function errorLog(model) {
           make("td", { class: "pbx-quiet pbx-number", title: `#${error.seq}` }, error.time),
           make("td", { class: "pbx-code", title: `${error.where} ${error.plugin}` }, error.where, error.plugin ? make("span", { class: "pbx-quiet" }, ` ${error.plugin}`) : null),
           make("td", { class: "pbx-code", title: error.topic }, error.topic),
-          make("td", { class: "pbx-bad" }, error.message),
+          make("td", { class: "pbx-bad" }, error.message, error.place ? make("div", { class: "pbx-quiet pbx-place" }, error.place) : null),
         ),
       ),
     );
@@ -222,15 +248,14 @@ function render({ model, el }) {
   const transport = transportBar(model, send);
 
   function drawHead() {
-    const all = model.get("plugins");
-    const active = all.filter((plugin) => plugin.state === "active").length;
     write(title, model.get("title"));
-    write(counts, `${active} of ${all.length} plugins active${model.get("live") ? "" : " · as recorded"}`);
+    write(counts, model.get("counts"));
   }
 
   const parts = [
     ["plugins", plugins.draw],
-    ["plugins", drawHead],
+    ["foreign", plugins.start],
+    ["counts", drawHead],
     ["title", drawHead],
     ["notice", notice.draw],
     ["notice", plugins.settle],

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from plugbook.errors import UnknownNameError
+
 from .markup import cut
+from .views import error_place, error_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +26,8 @@ class ErrorLog:
     """What went wrong in calls, in transitions and in what plugins logged as an error.
 
     Attributes:
-        rows: the latest, newest first: ``seq`` as shown, ``time``, ``where``, ``plugin``, ``topic``, ``message``.
+        rows: the latest, newest first: ``seq`` as shown, ``time``, ``where``, ``plugin``, ``topic``, ``message``,
+            and ``place``, the line of code that raised it.
         count: how many there were in all.
     """
 
@@ -39,12 +43,14 @@ class ErrorLog:
         if known == (id(recording), version):
             return False
         self._read = (id(recording), version)
-        if known is not None and known[0] == id(recording):
-            recording = recording.since(known[1])
-        found = _errors(recording)
+        news = recording.since(known[1]) if known is not None and known[0] == id(recording) else recording
+        found = _errors(news)
         seen = {row["number"] for row in self.rows}
         new = [row for row in found if row["number"] not in seen]
         self.rows = sorted([*new, *self.rows], key=lambda row: -row["number"])[:KEPT]
+        for row in self.rows:
+            if row["place"] is None:
+                row["place"] = _place_in(recording, row["number"])
         self.count += len(new)
         return True
 
@@ -64,6 +70,13 @@ def _errors(recording: Recording) -> list[dict[str, Any]]:
     return rows + [_row(line, "log", "", line["message"]) for line in _lines(logged)]
 
 
+def _place_in(recording: Recording, seq: int) -> str:
+    try:
+        return error_place(recording[seq].error)
+    except UnknownNameError:  # a recording in memory has dropped it meanwhile
+        return ""
+
+
 def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in line.items()} for line in frame.to_dict("records")]
 
@@ -78,5 +91,6 @@ def _row(line: dict[str, Any], where: str, topic: str, message: str) -> dict[str
         "where": str(where),
         "plugin": str(line["plugin"]),
         "topic": str(topic),
-        "message": cut(str(message)),
+        "message": cut(error_text(str(message))),
+        "place": None,  # read for those that are kept alone
     }

@@ -13,14 +13,16 @@ from weakref import WeakSet
 import anywidget
 import traitlets
 
-from plugbook.errors import PlugbookError, RecordingError
+from plugbook.errors import FrameTooLargeError, PlugbookError, RecordingError
 
 from .assets import asset
 from .error_log import ErrorLog
 from .follower import Follower
-from .markup import chip, cut, head, page, table, tag
+from .markup import Html, chip, cut, head, join, page, table, tag
 from .palette import STATES, state_mark
+from .tally import Figures, Tally
 from .transport import Transport
+from .units import count_text
 from .views import error_text, is_host, plugins_of, recording_of
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Explorer(anywidget.AnyWidget):
     """Plugins with their states and buttons, the log of errors, and a replay's transport.
 
     It stays in step with a host or a growing recording until it is closed. A recording has no buttons: it
-    is shown as it ended.
+    is shown as it ended; where its plugins have no states, as those of a foreign system, their calls are counted.
 
     Args:
         source: a host, a recording, or a player, which is shown with its host or recording.
@@ -61,6 +63,8 @@ class Explorer(anywidget.AnyWidget):
 
     title = traitlets.Unicode().tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)
+    counts = traitlets.Unicode().tag(sync=True)
+    foreign = traitlets.Bool(False).tag(sync=True)
     plugins: traitlets.List[Any] = traitlets.List().tag(sync=True)
     errors: traitlets.List[Any] = traitlets.List().tag(sync=True)
     error_count = traitlets.Int(0).tag(sync=True)
@@ -72,6 +76,7 @@ class Explorer(anywidget.AnyWidget):
         # What the source can do depends on whether it is a host.
         self._source, player = _told_apart(source, player)
         self._log = ErrorLog()
+        self._tally = Tally()
         self._transport = Transport(self._changed)
         self._showing = threading.Lock()
         self._reading = threading.Lock()
@@ -86,7 +91,7 @@ class Explorer(anywidget.AnyWidget):
         self.on_msg(self._on_message)
         _answer_while_a_cell_runs(self.comm)
         self.player = player
-        self.plugins = _plugin_rows(self._source)
+        self._show_plugins()
         if not _is_long(self._source):
             self.refresh()
         self._follow()
@@ -108,7 +113,7 @@ class Explorer(anywidget.AnyWidget):
         """Bring what is shown in step with the source; it happens by itself, soon after every change."""
         with self._showing:
             if is_host(self._source):
-                self.plugins = _plugin_rows(self._source)
+                self._show_plugins()
             self.transport = self._transport.view()
         self._refresh_errors()
 
@@ -135,6 +140,12 @@ class Explorer(anywidget.AnyWidget):
         if self._follower is None:
             self._follower = Follower(self.refresh, 0.5 if _grows(self._source) else None)
 
+    def _show_plugins(self) -> None:
+        rows = _plugin_rows(self._source, self._tally)
+        self.foreign = _is_foreign(self._source, rows)
+        self.counts = _counts(rows, live=self.live, foreign=self.foreign)
+        self.plugins = rows
+
     def _refresh_errors(self) -> None:
         """Read on in the recording, unless another thread is at it: the first time may take seconds."""
         if not self._reading.acquire(blocking=False):
@@ -144,17 +155,20 @@ class Explorer(anywidget.AnyWidget):
                 self.errors = self._log.rows
                 self.error_count = self._log.count
                 if not is_host(self._source):
-                    self.plugins = _plugin_rows(self._source)
+                    self._show_plugins()
         finally:
             self._reading.release()
 
     def _read_on(self) -> bool:
-        """Read the errors recorded since the last time; say whether anything was recorded."""
+        """Read what was recorded since the last time; say whether it was anything."""
         recording = recording_of(self._source)
         try:
-            return recording is not None and self._log.read(recording)
-        except RecordingError:
-            # It was closed meanwhile: what was read of it stays.
+            if recording is None:
+                return False
+            counted = self.foreign and self._tally.read(recording)
+            return self._log.read(recording) or counted
+        except (RecordingError, FrameTooLargeError):
+            # It was closed meanwhile, or is too long to count: what was read of it stays.
             return False
 
     # -- requests of the front end, on whichever thread the kernel handles messages ----------------------
@@ -211,38 +225,27 @@ class Explorer(anywidget.AnyWidget):
 
     def picture(self) -> str:
         """What is shown at this moment as HTML, for where the widget cannot be drawn."""
-        rows = [
-            (
-                row["name"],
-                row["version"],
-                chip(state_mark(row["state"]), row["state"] or "not recorded"),
-                row["why"],
-            )
-            for row in self.plugins
-        ]
         errors = [
-            (row["time"], row["seq"], row["where"], row["topic"], row["message"]) for row in self.errors
+            (row["time"], row["seq"], row["where"], row["topic"], _with_place(row))
+            for row in self.errors[:20]
         ]
+        log = table(
+            ["time", "seq", "where", "event", "message"], errors, hidden=self.error_count - len(errors)
+        )
         return page(
-            head(f"Explorer: {self.title}", self._counts()),
-            table(["plugin", "version", "state", "why"], rows),
-            tag("h4", f"Errors ({self.error_count:,})"),
-            table(
-                ["time", "seq", "where", "event", "message"],
-                errors[:20],
-                hidden=self.error_count - len(errors[:20]),
-            )
-            if errors
-            else tag("div", "none", cls="pb-quiet"),
+            head(f"Explorer: {self.title}", self.counts),
+            _called(self.plugins) if self.foreign else _states(self.plugins),
+            tag("h4", f"Errors ({self.error_count:,})" if self.error_count else "No errors"),
+            log if errors else None,
         )
 
-    def _counts(self) -> str:
-        active = sum(row["state"] == "active" for row in self.plugins)
-        return f"{active} of {len(self.plugins)} plugins active"
-
     def _words(self) -> str:
-        lines = [f"  {row['name']:<24} {row['state']:<12} {row['why']}".rstrip() for row in self.plugins]
-        return "\n".join([f"Explorer of {self.title}: {self._counts()}, {self.error_count} errors", *lines])
+        lines = [
+            f"  {row['name']:<24} {count_text(row['calls'], 'call') if self.foreign else row['state']:<12} {row['why']}"
+            for row in self.plugins
+        ]
+        errors = count_text(self.error_count, "error")
+        return "\n".join([f"Explorer of {self.title}: {self.counts}, {errors}", *map(str.rstrip, lines)])
 
 
 def _told_apart(source: Any, player: Player | None) -> tuple[Any, Player | None]:
@@ -278,9 +281,9 @@ def close_all() -> None:
         explorer.close()
 
 
-def _plugin_rows(source: Any) -> list[dict[str, Any]]:
+def _plugin_rows(source: Any, tally: Tally) -> list[dict[str, Any]]:
     handles = dict(source.plugins) if is_host(source) else {}
-    return [
+    rows = [
         {
             "name": view.name,
             "version": view.version,
@@ -288,9 +291,51 @@ def _plugin_rows(source: Any) -> list[dict[str, Any]]:
             "why": cut(view.reason, 200),
             "failed": bool(view.error),
             "allowed": _allowed(view.state, handles.get(view.name)),
+            **tally.of.get(view.name, Figures())._asdict(),
         }
         for view in plugins_of(source)
     ]
+    return sorted(rows, key=lambda row: -row["calls"])
+
+
+def _is_foreign(source: Any, rows: list[dict[str, Any]]) -> bool:
+    """Whether it is a recording of plugins that have no lifecycle of ours."""
+    return not is_host(source) and bool(rows) and not any(row["state"] for row in rows)
+
+
+def _counts(rows: list[dict[str, Any]], *, live: bool, foreign: bool) -> str:
+    """What stands beside the title: how many plugins there are, and how they do."""
+    if foreign:
+        calls = count_text(sum(row["calls"] for row in rows), "call")
+        return f"{count_text(len(rows), 'plugin')} · {calls}"
+    active = sum(row["state"] == "active" for row in rows)
+    return f"{active} of {count_text(len(rows), 'plugin')} active" + ("" if live else " · as recorded")
+
+
+def _states(rows: list[dict[str, Any]]) -> Html:
+    cells = [
+        (
+            row["name"],
+            row["version"],
+            chip(state_mark(row["state"]), row["state"] or "not recorded"),
+            row["why"],
+        )
+        for row in rows
+    ]
+    return table(["plugin", "version", "state", "why"], cells)
+
+
+def _called(rows: list[dict[str, Any]]) -> Html:
+    cells = [
+        (row["name"], row["version"], f"{row['calls']:,}", f"{row['errors']:,}" if row["errors"] else "")
+        for row in rows
+    ]
+    return table(["plugin", "version", "#calls", "#errors"], cells)
+
+
+def _with_place(error: dict[str, Any]) -> Html:
+    place = tag("div", error["place"], cls="pb-place") if error["place"] else None
+    return join([error["message"], place])
 
 
 def _allowed(state: str, handle: Any) -> list[str]:

@@ -26,6 +26,7 @@ border-bottom:1px solid rgba(128,128,128,.22);max-width:420px;overflow-wrap:brea
 .plugbook table.pb-table th{font-weight:500;opacity:.72;font-size:11.5px}
 .plugbook table.pb-table :is(th,td).pb-number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .plugbook .pb-code{font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,monospace);font-size:12px}
+.plugbook .pb-place{font-size:11.5px;opacity:.72}
 .plugbook .pb-chip{display:inline-flex;align-items:baseline;gap:5px;white-space:nowrap}
 .plugbook .pb-glyph{font-size:11px;font-weight:700;min-width:1em;text-align:center}
 .plugbook .pb-bar{display:inline-block;width:72px;height:7px;border-radius:2px;margin-right:8px;vertical-align:baseline;

@@ -19,6 +19,7 @@ from .markup import (
     cut,
     folded,
     head,
+    html_of,
     join,
     page,
     safe_repr,
@@ -28,7 +29,7 @@ from .markup import (
 )
 from .palette import UNKNOWN, outcome_mark, state_mark
 from .units import count_text, duration_text
-from .views import error_text, reason_of
+from .views import error_place, error_text, reason_of
 
 if TYPE_CHECKING:
     from plugbook.errors import PlugbookError
@@ -127,7 +128,7 @@ def changes(shown: Changes) -> str:
         tag("li", tag("b", step.action), " ", step.plugin, _because(step.because)) for step in shown.done
     ]
     failed = [
-        tag("li", chip(state_mark("failed"), name), ": ", cut(error_text(error)))
+        tag("li", chip(state_mark("failed"), name), ": ", _failure(error))
         for name, error in shown.failed.items()
     ]
     blocked = [
@@ -229,7 +230,7 @@ def _failures(shown: Summary) -> Html | None:
             _seq(record.seq),
             code(record.name.replace("->", " → ")),
             record.plugin,
-            cut(error_text(record.error) or record.reason),
+            _failure(record.error, record.reason),
         )
         for record in shown.errors
     ]
@@ -268,15 +269,18 @@ def tree(shown: Tree) -> str:
 
 
 def _tree_row(record: Record, depth: int, *, asked: bool) -> tuple[object, ...]:
+    from plugbook.trace.tree import said_by
+
     lead = tag("span", "└ ", cls="pb-quiet") if depth else ""
     name = tag("b", code(record.name), " ◀") if asked else code(record.name)
+    said = tag("span", " ", said_by(record)) if record.kind in ("log", "mark") else ""
     return (
-        tag("span", lead, name, style=f"padding-left:{depth * 18}px"),
+        tag("span", lead, name, said, style=f"padding-left:{depth * 18}px"),
         _seq(record.seq),
         record.plugin,
         _took(record.duration_ns),
         chip(outcome_mark(record.outcome), record.outcome),
-        cut(error_text(record.error) or record.reason),
+        _failure(record.error, record.reason),
     )
 
 
@@ -310,17 +314,24 @@ def error(shown: PlugbookError) -> str:
     if rest:
         parts.append(tag("pre", rest))
     if shown.__cause__ is not None:
-        parts.append(tag("div", "from ", cut(error_text(shown.__cause__)), cls="pb-quiet"))
+        parts.append(tag("div", "from ", _failure(shown.__cause__), cls="pb-quiet"))
     trace = "".join(traceback.format_exception(shown)) if shown.__traceback__ else ""
     return page(tag("div", *parts, cls="pb-bad"), folded("traceback", tag("pre", trace)) if trace else None)
 
 
 def _answer(call: Call) -> object:
     if call.error is not None:
-        return cut(error_text(call.error))
+        return _failure(call.error)
     if call.reason:
         return cut(call.reason)
     return "" if call.result is None else code(_json_or_repr(call.result))
+
+
+def _failure(error: object, otherwise: str = "") -> Html:
+    """What was raised, and below it where; or what else there is to say."""
+    text = html_of(cut(error_text(error) or otherwise))
+    place = error_place(error)
+    return Html(text + tag("div", place, cls="pb-place")) if place else text
 
 
 def _json_or_repr(value: object) -> str:

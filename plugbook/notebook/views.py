@@ -7,7 +7,12 @@ Where a host is given, its states of this moment are used.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from plugbook.errors import RecordingError
+from plugbook.trace.telling import first_line, place_of, recorded_place, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,10 +86,37 @@ def error_text(error: Any) -> str:
     if error is None or error == "":
         return ""
     if isinstance(error, BaseException):
-        return f"{type(error).__name__}: {error}"
+        return tell(error)
     if isinstance(error, Mapping):
-        return f"{error.get('type', 'Error')}: {error.get('message', '')}"
-    return str(error)
+        return f"{error.get('type', 'Error')}: {first_line(str(error.get('message', '')))}"
+    return first_line(str(error))
+
+
+def error_place(error: Any) -> str:
+    """Where an exception, or the description of one, was raised in somebody's own code; "" where that is not known."""
+    if isinstance(error, BaseException):
+        return place_of(error, brief=True)
+    return recorded_place(dict(error), brief=True) if isinstance(error, Mapping) else ""
+
+
+def opened(source: Any) -> AbstractContextManager[Any]:
+    """What a view was given: a host or a recording as it is, that of a player, or the file at a path.
+
+    Raises:
+        RecordingError: it is none of these.
+        RecordingMissingError: there is no file at that path.
+    """
+    if isinstance(source, str | PathLike):
+        from plugbook.trace.recording import open_recording
+
+        return open_recording(source)
+    if hasattr(source, "play"):
+        source = source.host if source.host is not None else source.recording
+    if not (is_host(source) or hasattr(source, "facts")):
+        kind = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
+        msg = f"{kind} cannot be drawn: give a host, a recording, a player, or the path of a recording"
+        raise RecordingError(msg)
+    return nullcontext(source)
 
 
 def _plugins_of_host(host: Any) -> list[PluginView]:

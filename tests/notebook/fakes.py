@@ -53,6 +53,9 @@ class FakeRecording:
             chosen._frames["states"] = frame[frame["outcome"].isin(wanted)]
         return chosen
 
+    def __getitem__(self, seq):
+        return SimpleNamespace(seq=seq, error=None)
+
     def __len__(self):
         return sum(map(len, self._frames.values()))
 
@@ -155,6 +158,9 @@ class FakeHost:
     @property
     def states(self):
         return {name: handle.state for name, handle in self.plugins.items()}
+
+    def why(self, name):
+        return SimpleNamespace(chain=(f"nobody has started {name}",))
 
     def on_change(self, callback):
         self.callbacks.append(callback)

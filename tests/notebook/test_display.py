@@ -68,6 +68,7 @@ def test_a_report_shows_each_call(shop):
     assert "Ledger.book" in shown
     assert "Billing.bill" in shown
     assert "ValueError: &lt;script&gt;" in shown
+    assert f"test_display.py:{Billing.bill.__code__.co_firstlineno + 3}" in shown
 
 
 def test_an_event_nobody_takes_says_what_to_do(shop):
@@ -113,6 +114,20 @@ def test_a_tree_indents_what_was_caused(shop):
     shown = pictures.tree(shop.recording.tree(report.seq))
     assert "padding-left:18px" in shown
     assert "Ledger.book" in shown
+
+
+def test_a_tree_shows_what_logs_and_marks_say(shop):
+    """The message of a log and the text of a mark stand in the tree, escaped."""
+
+    class Talker(Plugin, name="talker"):
+        @on(OrderPlaced)
+        def talk(self, event: OrderPlaced) -> None:
+            self.ctx.log.info("wrote %s", EVIL)
+
+    shop.add(Talker)
+    report = shop.publish(OrderPlaced(order_id=1))
+    assert "wrote &lt;script&gt;" in pictures.tree(shop.recording.tree(report.seq))
+    assert "here it &lt;b&gt;" in pictures.tree(shop.recording.tree(shop.recording.mark("here it <b>")))
 
 
 def test_everything_shown_is_escaped_and_small(shop):

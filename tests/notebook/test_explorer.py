@@ -13,6 +13,7 @@ from plugbook.notebook.assets import asset
 from plugbook.notebook.explorer import Explorer, close_all
 from plugbook.notebook.follower import Follower
 from plugbook.notebook.palette import STATES
+from plugbook.notebook.tally import Tally
 from plugbook.plugins.lifecycle import State
 from tests.notebook.fakes import FakeRecording, call, manifest, state
 
@@ -136,6 +137,47 @@ def test_errors_appear_newest_first(shop, explorer):
     assert [row["number"] for row in explorer.errors] == sorted(
         (row["number"] for row in explorer.errors), reverse=True
     )
+
+
+def test_an_error_names_the_line_that_raised_it(shop, explorer):
+    """Beside what was raised stands the line of the handler, in the widget and in its picture."""
+    shop.publish(Ping(n=-1))
+    until(lambda: explorer.error_count == 1)
+    place = f"test_explorer.py:{Ledger.book.__code__.co_firstlineno + 3}"
+    assert explorer.errors[0]["place"] == place
+    assert place in explorer.picture()
+
+
+def test_plugins_of_a_foreign_system_are_told_by_their_calls():
+    """Where no states were recorded, calls and errors are shown for each plugin, the busiest first."""
+    bad = {"outcome": "error", "error": "SMTPError: refused"}
+    explorer = Explorer(
+        FakeRecording(
+            calls=[call(1, "mail", **bad), *(call(n, "cache") for n in range(2, 5)), call(9, "mail")]
+        )
+    )
+    assert explorer.foreign
+    assert explorer.counts == "2 plugins · 5 calls"
+    assert [(row["name"], row["calls"], row["errors"]) for row in explorer.plugins] == [
+        ("cache", 3, 0),
+        ("mail", 2, 1),
+    ]
+    assert "active" not in explorer.picture()
+    assert "3 calls" in explorer._words()
+    explorer.close()
+
+
+def test_counting_calls_is_left_alone_for_a_while(monkeypatch):
+    """A recording that grows is counted again, but never more than a tenth of the time."""
+    now = iter(range(100))
+    monkeypatch.setattr("plugbook.notebook.tally.monotonic", lambda: float(next(now)))
+    recording, tally = FakeRecording(calls=[call(1, "mail")]), Tally()
+    assert tally.read(recording)
+    assert not tally.read(recording)
+    recording.version = 2
+    assert not tally.read(recording)
+    until(lambda: tally.read(recording))
+    assert tally.of == {"mail": (1, 0)}
 
 
 def test_it_follows_a_host_into_another_recording(shop, explorer, tmp_path):

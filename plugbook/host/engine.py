@@ -15,6 +15,7 @@ from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.plugins.config import validate
 from plugbook.plugins.context import Context
 from plugbook.plugins.discovery import complete
+from plugbook.plugins.leaks import runners
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.loader import Loader
 from plugbook.plugins.scope import Scope
@@ -23,6 +24,8 @@ from plugbook.trace.record import describe_error
 from plugbook.trace.telling import tell
 
 if TYPE_CHECKING:
+    from plugbook.plugins.plugin import Plugin
+
     from .handle import PluginHandle
     from .registry import Registry
 
@@ -127,6 +130,13 @@ class Engine:
         if plugin_class is None:
             msg = f"{handle.name} has no class: it was not loaded"
             raise PluginError(msg, plugin=handle.name, phase="start")
+        before = runners(self.bus)
+        try:
+            self._make_and_start(handle, plugin_class, scope)
+        finally:
+            handle.begun.update(runners(self.bus) - before)
+
+    def _make_and_start(self, handle: PluginHandle, plugin_class: type[Plugin], scope: Scope) -> None:
         instance = handle.instance = plugin_class()
         context = Context(handle.name, handle.config, bus=self.bus, scope=scope, services=self.services)
         instance.ctx = handle.context = context

@@ -6,12 +6,14 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from plugbook.plugins.leaks import Holder
 from plugbook.plugins.lifecycle import State
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from plugbook.plugins.context import Context
+    from plugbook.plugins.leaks import Runner
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.resolution import Problem
@@ -39,6 +41,8 @@ class PluginHandle:
         load_ns: how long its last import took.
         start_ns: how long its last start took.
         generation: how often its code was loaded.
+        former: its instances that should be gone.
+        begun: the threads and tasks that came to life while it started, as far as they are alive.
     """
 
     manifest: Manifest
@@ -58,11 +62,17 @@ class PluginHandle:
     start_ns: int | None = None
     generation: int = 0
     former: list[weakref.ref[Plugin]] = field(default_factory=list)
+    begun: weakref.WeakSet[Runner] = field(default_factory=weakref.WeakSet)
 
     @property
     def name(self) -> str:
         """The plugin's name."""
         return self.manifest.name
+
+    def holder(self) -> Holder:
+        """What of it can be found where something is left or held."""
+        instances = self.former if self.instance is None else [weakref.ref(self.instance)]
+        return Holder(self.name, self.plugin_class, tuple(instances), tuple(self.begun))
 
     @property
     def is_active(self) -> bool:

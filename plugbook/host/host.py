@@ -151,11 +151,9 @@ class Host:
         if self.bus.recorder is not None:
             self.bus.recorder.flush()  # what is not written yet still holds handlers
         suspects = [*self._registry.handles.values(), *self._requests.removed]
-        idle = [each for each in suspects if each.instance is None]
-        leaks = [
-            leak for each in idle for leak in find_leaks(each.name, each.plugin_class, each.former, self.bus)
-        ]
-        return Leaks(dict.fromkeys(leaks))
+        running = [each.holder() for each in suspects if each.instance is not None]
+        idle = [each.holder() for each in suspects if each.instance is None]
+        return Leaks(dict.fromkeys(leak for each in idle for leak in find_leaks(each, self.bus, running)))
 
     def on_change(self, listener: Callable[[], None]) -> Disconnect:
         """Call `listener` after every change of a state or of the set of plugins, on whichever thread."""

@@ -105,7 +105,7 @@ class Requests:
         handle = self._registry[name]
         changes = self.carry_out(self._registry.plan_remove(handle))
         self._registry.remove(name)
-        self.removed = [each for each in (*self.removed, handle) if each.former]
+        self.removed = [each for each in (*self.removed, handle) if each.former or each.begun]
         self._engine.note("remove", handle)
         return changes
 

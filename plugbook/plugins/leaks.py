@@ -10,15 +10,20 @@ import traceback
 import types
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
+    from plugbook.events.subscription import Subscription
 
     from .plugin import Plugin
 
+Runner = threading.Thread | asyncio.Task[Any]
+
+_OUR_THREADS = ("plugbook", "asyncio_")
+"""Those of the host's loop, of its executor too, which end with the host."""
 _MOST_VISITED = 5_000
 _HOUSEKEEPING = ("plugbook.", "_pytest.", "gc", "weakref")
 
@@ -53,37 +58,79 @@ class Leaks(list[Leak]):
     __repr__ = __str__
 
 
-def find_leaks(
-    plugin: str, plugin_class: type[Plugin] | None, former: Iterable[weakref.ref[Plugin]], bus: Bus
-) -> list[Leak]:
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A plugin of whom there may be something to find.
+
+    Attributes:
+        name: its name.
+        plugin_class: its class, where it is still known.
+        instances: of one that runs its instance; of another those that should be gone.
+        begun: the threads and tasks that came to life while it started.
+    """
+
+    name: str
+    plugin_class: type[Plugin] | None
+    instances: Collection[weakref.ref[Plugin]]
+    begun: Collection[Runner] = ()
+
+    def alive(self) -> list[Plugin]:
+        """The instances that are there."""
+        return [instance for ref in self.instances if (instance := ref()) is not None]
+
+
+def find_leaks(plugin: Holder, bus: Bus, running: Collection[Holder] = ()) -> list[Leak]:
     """What a plugin that is not running left behind.
 
     Args:
-        plugin: its name.
-        plugin_class: its class, where it is still known.
-        former: its instances that should be gone.
+        plugin: the plugin.
         bus: where its subscriptions would be, and the loop on which its tasks would run.
+        running: the plugins that are running: what is theirs is no leak, though it may have the same name.
     """
     gc.collect()
-    alive = [instance for ref in former if (instance := ref()) is not None]
-    classes = tuple({type(instance) for instance in alive} | ({plugin_class} if plugin_class else set()))
+    alive = plugin.alive()
+    name, known = plugin.name, plugin.plugin_class
+    classes = tuple({type(instance) for instance in alive} | ({known} if known else set()))
+    replaced = any(each.name == name for each in running)
+    current = [instance for each in running for instance in each.alive()]
+    theirs = [runner for each in running for runner in each.begun]
+
+    def is_its_own(thing: Any) -> bool:
+        owner = getattr(thing, "__self__", None)
+        return all(owner is not each for each in current) and _belongs(thing, classes)
+
+    def is_left(subscription: Subscription) -> bool:
+        if subscription.plugin != name:
+            return is_its_own(subscription.handler)
+        owner = getattr(subscription.handler, "__self__", None)
+        return not replaced or any(owner is each for each in alive)
+
+    def has_left(runner: Runner, does: Any) -> bool:
+        return runner not in theirs and (runner in plugin.begun or is_its_own(does))
+
     leaks = [
-        Leak(plugin, "subscription", f"{each.name} to {each.target_text}")
+        Leak(name, "subscription", f"{each.name} to {each.target_text}")
         for each in bus.subscriptions
-        if each.plugin == plugin or _belongs(each.handler, classes)
+        if is_left(each)
     ]
     leaks += [
-        Leak(plugin, "task", task.get_name(), _where(task))
+        Leak(name, "task", task.get_name(), _where(task))
         for task in bus.loop.tasks()
-        if _belongs(task.get_coro(), classes) or task.get_name().startswith(f"{plugin}.")
+        if has_left(task, task.get_coro()) or (task.get_name().startswith(f"{name}.") and not replaced)
     ]
     leaks += [
-        Leak(plugin, "thread", thread.name, _running(thread))
+        Leak(name, "thread", thread.name, _running(thread))
         for thread in threading.enumerate()
-        if _belongs(_target(thread), classes)
+        if has_left(thread, _target(thread))
     ]
-    leaks += [Leak(plugin, "instance", type(each).__qualname__, path_to(each, alive)) for each in alive]
+    leaks += [Leak(name, "instance", type(each).__qualname__, path_to(each, alive)) for each in alive]
     return leaks
+
+
+def runners(bus: Bus) -> set[Runner]:
+    """The threads there are, and the tasks on a bus's loop, but for those that belong to the bus."""
+    threads: Iterable[threading.Thread] = threading.enumerate()
+    return {thread for thread in threads if not thread.name.startswith(_OUR_THREADS)} | bus.loop.tasks()
 
 
 def path_to(target: object, ignore: Iterable[object] = ()) -> str:

@@ -11,6 +11,7 @@ from plugbook.trace.frames import (
     Table,
     categorical,
     check_budget,
+    check_limit,
     choose_columns,
     error_line,
     nullable,
@@ -59,11 +60,12 @@ def call_frame(
         budget_bytes: how much memory the frame may take.
 
     Raises:
-        SelectionError: there is no such column.
+        SelectionError: there is no such column, or `limit` is no number.
         FrameTooLargeError: it would not fit.
     """
     import pandas as pd
 
+    check_limit(limit)
     wanted = choose_columns(columns, CALL_COLUMNS)
     table, known = _read(selection, wanted, limit, budget_bytes)
     calls = _Calls(table, known, with_notes=True)

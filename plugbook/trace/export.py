@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from plugbook.errors import RecordingExistsError, SelectionError, missing_extra
+from plugbook.errors import RecordingError, RecordingExistsError, SelectionError, missing_extra
 
 if TYPE_CHECKING:
     from plugbook.trace.record import Record
@@ -30,6 +30,7 @@ def export(records: Iterable[Record], path: Path) -> Path:
 
     Raises:
         RecordingExistsError: there is a file at that path.
+        RecordingError: the file cannot be written there.
         SelectionError: the ending says no format that is known.
         MissingExtraError: Parquet needs pyarrow.
     """
@@ -43,7 +44,11 @@ def export(records: Iterable[Record], path: Path) -> Path:
             msg,
             path=str(path),
         )
-    write(map(_fields, records), path)
+    try:
+        write(map(_fields, records), path)
+    except OSError as error:
+        msg = f"Cannot export to {path}: {error.strerror or error}. Choose a path in an existing folder that you may write to."
+        raise RecordingError(msg, path=str(path)) from error
     return path
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 from plugbook.errors import FrameTooLargeError, SelectionError, suggestion
 from plugbook.trace.integrity import broken
@@ -98,11 +98,12 @@ def frame(
         budget_bytes: how much memory the frame may take.
 
     Raises:
-        SelectionError: there is no such column.
+        SelectionError: there is no such column, or `limit` is no number.
         FrameTooLargeError: it would not fit.
     """
     import pandas as pd
 
+    check_limit(limit)
     wanted = choose_columns(columns, known_columns)
     reader = selection.reader()
     rows = _with_conditions(selection, kind, reader)
@@ -128,12 +129,23 @@ def choose_columns(columns: Iterable[str] | str | None, known: Sequence[str]) ->
     """
     if columns is None:
         return tuple(known)
-    wanted = (columns,) if isinstance(columns, str) else tuple(columns)
+    wanted = (columns,) if isinstance(columns, str) or not isinstance(columns, Iterable) else tuple(columns)
     for column in wanted:
         if column not in known:
-            msg = f"There is no column {column!r}.{suggestion(column, known)} The columns are: {', '.join(known)}."
+            msg = f"There is no column {column!r}.{suggestion(str(column), known)} The columns are: {', '.join(known)}."
             raise SelectionError(msg)
     return wanted
+
+
+def check_limit(limit: object) -> None:
+    """Refuse a limit that is no number of rows.
+
+    Raises:
+        SelectionError: it is none.
+    """
+    if limit is not None and not (isinstance(limit, SupportsIndex) and not isinstance(limit, bool)):
+        msg = f"limit={limit!r} is no number of rows: write limit=100 for the first, limit=-100 for the last."
+        raise SelectionError(msg)
 
 
 def take(made: pd.DataFrame, limit: int | None) -> pd.DataFrame:

@@ -9,12 +9,13 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Never, Self
 
 from plugbook._doors import behind
-from plugbook.errors import RecordingError, SelectionError, UnknownNameError, suggestion
+from plugbook.errors import RecordingError, SelectionError
 from plugbook.trace import unpacking
 from plugbook.trace.call_frames import call_frame
+from plugbook.trace.choice import describe_choice, no_such_seq, unknown_names
 from plugbook.trace.frames import (
     BUDGET_BYTES,
     EVENT_COLUMNS,
@@ -26,7 +27,7 @@ from plugbook.trace.frames import (
 from plugbook.trace.integrity import log_size, remark
 from plugbook.trace.lock import is_locked
 from plugbook.trace.reader import Reader
-from plugbook.trace.record import Record, show_seq
+from plugbook.trace.record import KINDS, Record
 from plugbook.trace.selection import (
     Moment,
     Names,
@@ -37,6 +38,7 @@ from plugbook.trace.selection import (
     criterion,
     first_at,
     moment_ns,
+    refuse_words,
     seq_number,
 )
 from plugbook.trace.tree import Tree, grow
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from plugbook.trace.summary import Summary
 
 Columns = Iterable[str] | str | None
+_MARK: Final = KINDS.index("mark")
 
 
 def open_recording(path: str | os.PathLike[str], *, check: bool = False) -> Recording:
@@ -63,6 +66,9 @@ def open_recording(path: str | os.PathLike[str], *, check: bool = False) -> Reco
         RecordingMissingError: there is no such file.
         RecordingError: it is not a recording, or it is cut off or damaged.
     """
+    if not isinstance(path, str | os.PathLike):
+        msg = f"open_recording takes the path of a file, not {path!r}: open_recording('run.plugbook')."
+        raise RecordingError(msg)
     file = Path(path)
     reader = Reader.open(file)
     if check:
@@ -140,6 +146,7 @@ class Recording:
         seq: SeqChoice = None,
         time: TimeChoice = None,
         where: Where = None,
+        **misspelt: Never,
     ) -> Recording:
         """The records that meet all that is asked, lazily; the result is a recording, too.
 
@@ -154,10 +161,12 @@ class Recording:
             time: ``(first, last)``, either may be None: datetimes, ISO text, ns since the epoch as int, or seconds
                 since the recording's start as float. A call goes with the time of its event.
             where: a function of a `Record`, or an SQL condition on the columns of the view ``records``.
+            **misspelt: anything else, which is refused with the word that comes near.
 
         Raises:
             SelectionError: something that is asked cannot be.
         """
+        refuse_words(misspelt)
         asked = criterion(topics, plugins, kinds, outcome, seq, time, where)
         part = Recording(self.path, self._source, self._selection.narrowed(asked))
         part.frame_budget_bytes = self.frame_budget_bytes
@@ -264,7 +273,11 @@ class Recording:
         return unpacking.stream(self._selection)
 
     def __getitem__(self, seq: int | str) -> Record:
-        """The record with a seq: the number, or the text shown in the log, such as ``"10.3"``."""
+        """The record with a seq: the number that frames hold, or the text that trees show, such as ``"10.3"``.
+
+        Raises:
+            UnknownNameError: no record has it.
+        """
         number = seq_number(seq)
         reader = self._source.reader()
         row = reader.dictionaries().event_of(number)
@@ -272,8 +285,7 @@ class Recording:
             for record in unpacking.unpack(found, reader.dictionaries(), reader):
                 if record.seq == number:
                     return record
-        msg = f"No record has the seq {show_seq(number)}."
-        raise UnknownNameError(msg, name=show_seq(number))
+        raise no_such_seq(reader, number, as_shown=isinstance(seq, str))
 
     def __len__(self) -> int:
         """How many records are chosen, calls included."""
@@ -370,11 +382,16 @@ class Recording:
 
         Raises:
             RecordingExistsError: there is a file at that path.
-            SelectionError: the ending says no format that is known.
+            RecordingError: the file cannot be written there.
+            SelectionError: the ending says no format that is known, or nothing is chosen, by a name that does not
+                occur.
             MissingExtraError: Parquet needs pyarrow.
         """
         from plugbook.trace.export import export
 
+        if (unknown := self.unknown_names) and not any(True for _ in self.records()):
+            msg = f"Nothing was exported. {' '.join(unknown)}"
+            raise SelectionError(msg)
         return export(self.records(), Path(path))
 
     def mark(self, text: str, *, plugin: str = "") -> int:
@@ -386,14 +403,9 @@ class Recording:
         if self.path is None:
             msg = "A recording in memory that was closed takes no marks."
             raise RecordingError(msg)
-        from plugbook.trace.recorder import Recorder
-        from plugbook.trace.store import Store
+        from plugbook.trace.marking import add_mark
 
-        recorder = Recorder(Store.create(self.path, append=True), sources=False)
-        try:
-            return recorder.put("mark", "note", plugin=plugin, payload={"text": text})
-        finally:
-            recorder.close()
+        return add_mark(self.path, text, plugin)
 
     # -- what lives in higher rooms ----------------------------------------------------------------------
 
@@ -425,8 +437,12 @@ class Recording:
 
     def __repr__(self) -> str:
         where = "in memory" if self.path is None else str(self.path)
-        part = " (a selection)" if self.selected else ""
-        return f"<Recording {where}{part}>"
+        if not self.selected:
+            return f"<Recording {where}>"
+        try:
+            return f"<Recording {where} {describe_choice(self)}>"
+        except RecordingError:  # it was closed, or is damaged
+            return f"<Recording {where} (a selection)>"
 
     @property
     def selected(self) -> bool:
@@ -440,20 +456,19 @@ class Recording:
 
     @property
     def unknown_names(self) -> list[str]:
-        """The topics and plugins that the selection asks for by name and that do not occur, each with what comes near."""
-        said = []
-        for each in self._selection.criteria:
-            for what, asked in (("topic", each.topics), ("plugin", each.plugins)):
-                known = self.names[f"{what}s"]
-                missing = [name for name in asked or () if "*" not in name and name and name not in known]
-                said += [f"There is no {what} {name!r} here.{suggestion(name, known)}" for name in missing]
-        return said
+        """A sentence for each topic and plugin that the selection asks for in vain, with what comes near."""
+        return list(unknown_names(self))
 
     @property
     def span(self) -> tuple[int, int]:
-        """Time of the first and of the last chosen row, in ns since the epoch; zeros where there is none."""
+        """Time of the first and of the last chosen row, in ns since the epoch; zeros where there is none.
+
+        Marks do not count: people make them afterwards, too.
+        """
         rows = self._selection.rows()
-        bounds = "SELECT time_ns FROM rows WHERE {where} ORDER BY seq {order} LIMIT 1"
+        bounds = (
+            f"SELECT time_ns FROM rows WHERE {{where}} AND kind != {_MARK} ORDER BY seq {{order}} LIMIT 1"
+        )
         reader = self._source.reader()
         ends = [
             reader.query(bounds.format(where=rows.text, order=order), rows.values)
@@ -465,7 +480,8 @@ class Recording:
     def recorder_work(self) -> tuple[int, int]:
         """Time in ns that writing the whole recording took from the program, and how many clock readings it holds."""
         work = self._source.reader().query(
-            "SELECT (SELECT coalesce(sum(spent_ns), 0) FROM commits), count(*) + coalesce(sum(called), 0) FROM rows"
+            "SELECT (SELECT coalesce(sum(spent_ns), 0) FROM commits), count(*) + coalesce(sum(called), 0) FROM rows "
+            f"WHERE kind != {_MARK}"
         )
         return int(work[0][0]), int(work[0][1])
 

@@ -115,7 +115,7 @@ SELECT CASE WHEN u.i < {_FIRST} THEN u.seq + 1 + u.i
   coalesce(json_extract(u.notes, '$.' || u.i || '.reason'), '') AS reason,
   json_extract(u.notes, '$.' || u.i || '.result') AS result,
   json_extract(u.notes, '$.' || u.i || '.error') AS error,
-  u.root, json_extract(u.sites, '$[' || u.site || '].order') AS "order", u.place
+  u.root, CAST(json_extract(u.sites, '$[' || u.site || '].order') AS TEXT) AS "order", u.place
 FROM unpacked u;
 
 CREATE VIEW records AS

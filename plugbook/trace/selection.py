@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.errors import SelectionError, suggestion
-from plugbook.trace.record import BLOCK, KINDS, OUTCOMES, Record, parse_seq
+from plugbook.trace.record import BLOCK, KINDS, OUTCOMES, Record, parse_seq, show_seq
 
 if TYPE_CHECKING:
     from plugbook.trace.reader import Reader
@@ -72,6 +72,21 @@ class Criterion:
         )
 
 
+WORDS: Final = ("topics", "plugins", "kinds", "outcome", "seq", "time", "where")
+"""What ``select`` can be asked for."""
+
+
+def refuse_words(words: Iterable[str]) -> None:
+    """Refuse words that ``select`` does not have.
+
+    Raises:
+        SelectionError: there are some; it names the nearest of those there are.
+    """
+    for word in words:
+        msg = f"select has no word {word!r}.{suggestion(word, WORDS)} Its words are: {', '.join(WORDS)}."
+        raise SelectionError(msg)
+
+
 def criterion(
     topics: Names,
     plugins: Names,
@@ -86,9 +101,12 @@ def criterion(
     Raises:
         SelectionError: a kind or outcome does not exist, or a seq or time is not one.
     """
+    if where is not None and not isinstance(where, str) and not callable(where):
+        msg = f"where= takes a function of a record or an SQL condition, and {where!r} is neither."
+        raise SelectionError(msg)
     return Criterion(
-        topics=_names(topics),
-        plugins=_names(plugins),
+        topics=_names("topics", topics),
+        plugins=_names("plugins", plugins),
         kinds=_words("kind", kinds, KINDS),
         outcomes=_words("outcome", outcome, OUTCOMES),
         seqs=_seqs(seq),
@@ -121,14 +139,21 @@ def _segment(segment: str) -> str:
     return r"\." + "[^.]*".join(re.escape(part) for part in segment.split("*"))
 
 
-def _names(names: Names) -> tuple[str, ...] | None:
+def _names(word: str, names: Names) -> tuple[str, ...] | None:
     if names is None:
         return None
-    return (names,) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str):
+        return (names,)
+    chosen: tuple[object, ...] = tuple(names) if hasattr(names, "__iter__") else (names,)
+    for name in chosen:
+        if not isinstance(name, str):
+            msg = f"{word}= takes one name or several, and {name!r} is no text. Write it as {word}='...'."
+            raise SelectionError(msg)
+    return tuple(map(str, chosen))
 
 
 def _words(what: str, names: Names, known: Sequence[str]) -> tuple[str, ...] | None:
-    words = _names(names)
+    words = _names("outcome" if what == "outcome" else f"{what}s", names)
     if words is None:
         return None
     chosen: list[str] = []
@@ -149,12 +174,38 @@ def _seqs(choice: SeqChoice) -> tuple[int, int]:
         if choice.step is not None:
             msg = "seq= takes a slice without a step, such as slice('10', '20')."
             raise SelectionError(msg)
-        last = LAST_SEQ if choice.stop is None else seq_number(choice.stop) - 1
-        return (0 if choice.start is None else seq_number(choice.start)), last
-    first, last_shown = choice if isinstance(choice, tuple) else (choice, choice)
-    last = LAST_SEQ if last_shown is None else seq_number(last_shown)
+        first, stop = _bound(choice.start, 0), _bound(choice.stop, LAST_SEQ + 1)
+        return first, _not_before(first, stop) - 1
+    if isinstance(choice, tuple) and len(choice) != 2:
+        msg = f"seq= takes one seq, (first, last) or a slice, and {choice!r} has {len(choice)} parts."
+        raise SelectionError(msg)
+    begin, end = choice if isinstance(choice, tuple) else (choice, choice)
+    first, last = _bound(begin, 0), _bound(end, LAST_SEQ)
     # An event's own number stands for the event with its calls.
-    return (0 if first is None else seq_number(first)), last if last % BLOCK else last + BLOCK - 1
+    last = last if last % BLOCK else last + BLOCK - 1
+    return first, _not_before(first, last)
+
+
+def _bound(seq: int | str | None, otherwise: int) -> int:
+    """One end of a range of seqs.
+
+    Raises:
+        SelectionError: it is an int that no record ever has, as when somebody types what a tree shows.
+    """
+    if seq is None:
+        return otherwise
+    number = seq_number(seq)
+    if not isinstance(seq, str) and 0 < number < BLOCK:
+        msg = f"seq={number} is no record's number. Write {str(number)!r}, as trees show it; frames hold {number * BLOCK}."
+        raise SelectionError(msg)
+    return number
+
+
+def _not_before(first: int, last: int) -> int:
+    if last < first:
+        msg = f"seq= goes backwards, from {show_seq(first)} to {show_seq(last)}. Write the lower one first."
+        raise SelectionError(msg)
+    return last
 
 
 def seq_number(seq: int | str) -> int:
@@ -264,12 +315,13 @@ class Selection:
             function(record) for function in self.functions
         )
 
-    def rows(self, kind: str | None = None) -> RowFilter:
+    def rows(self, kind: str | None = None, *, own: bool = False) -> RowFilter:
         """The rows that hold chosen records.
 
         Args:
             kind: of the records wanted. Of ``call`` the rows of their events are given, of which some calls may not
                 be chosen; of None the rows that may hold any chosen record; of others exactly the chosen ones.
+            own: of None exactly the rows that are chosen themselves, whatever their calls are.
         """
         reader = self.reader()
         parts: list[str] = []
@@ -280,15 +332,19 @@ class Selection:
             parts.append("kind = ?")
             values.append(KINDS.index("event" if kind == "call" else kind))
         for each in self.criteria:
-            for text, more in self._parts(each, kind, reader):
+            for text, more in self._parts(each, kind, reader, own=own):
                 parts.append(text)
                 values += more
         return RowFilter(" AND ".join(parts) or "1", tuple(values))
 
-    def _parts(self, each: Criterion, kind: str | None, reader: Reader) -> Iterable[tuple[str, list[Any]]]:
-        exact = kind not in (None, "call")
+    def _parts(
+        self, each: Criterion, kind: str | None, reader: Reader, *, own: bool
+    ) -> Iterable[tuple[str, list[Any]]]:
+        exact = own or kind not in (None, "call")
         if each.kinds is not None:
             kinds = set(each.kinds) if kind is None else set(each.kinds) & {kind}
+            if own:
+                kinds.discard("call")
             rows = {"event" if name == "call" else name for name in kinds}
             yield _is_one_of("kind", [KINDS.index(name) for name in rows])
         if each.topic_patterns is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.trace.record import KINDS, Record, show_seq
-from plugbook.trace.tree import show_duration
+from plugbook.trace.tree import describe_failure, first_line, show_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ class Summary:
         path: the file, or "in memory".
         counts: number of records of each kind that occurs.
         topics: number of events of each topic, most frequent first.
-        start_ns, span_ns: time of the first record since the epoch, and from there to the last.
+        start_ns, span_ns: time of the first record since the epoch, and from there to the last; marks do not count.
         handlers: how long each handler took, slowest in all first; see `handler_times`.
         errors: the first calls and transitions that failed; `error_count` counts them all.
         allows: what can be done with the recording -> ``""``, or why not and what to do next time.
@@ -97,8 +97,7 @@ def _more(count: int) -> str:
 
 
 def _error_line(record: Record) -> str:
-    error = record.error
-    return f"{error.get('type')}: {error.get('message')}" if isinstance(error, dict) else record.reason
+    return describe_failure(record.error) if isinstance(record.error, dict) else first_line(record.reason)
 
 
 def summarise(recording: Recording) -> Summary:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from plugbook.trace.record import Record, show_seq
+
+_TEXT_SHOWN: Final = 200
+_CELL: Final = re.compile(r"ipykernel_\d+[/\\]|^<(?:ipython-input|cell)")
+"""The files that kernels make up for cells: their names say nothing to a person."""
 
 
 @dataclass
@@ -51,19 +57,69 @@ class Tree:
 
 
 def describe(record: Record) -> str:
-    """A record in one line: seq, kind, name, plugin, duration and how it ended."""
+    """A record in one line: seq, kind, name, plugin, duration, how it ended, and what a log or a mark says."""
     parts = [f"#{show_seq(record.seq)}", record.kind, record.name]
     if record.plugin and record.plugin != record.name.partition(".")[0]:
         parts.append(f"({record.plugin})")
+    if text := said_by(record):
+        parts.append(text)
     if record.duration_ns is not None:
         parts.append(show_duration(record.duration_ns))
     if record.outcome != "ok":
         parts.append(record.outcome)
     if isinstance(record.error, dict):
-        parts.append(f"{record.error.get('type')}: {record.error.get('message')}")
+        parts.append(describe_failure(record.error))
     elif record.reason:
-        parts.append(record.reason)
+        parts.append(first_line(record.reason))
     return " ".join(parts)
+
+
+def said_by(record: Record) -> str:
+    """What a log or a mark says, in one line; nothing for other kinds."""
+    field_name = {"log": "message", "mark": "text"}.get(record.kind)
+    if field_name is None:
+        return ""
+    said = record.payload.get(field_name) if isinstance(record.payload, dict) else record.payload
+    return first_line(said) if isinstance(said, str) else ""
+
+
+def describe_failure(error: dict[str, Any]) -> str:
+    r"""A recorded error in one line: its type, the first line of its message, and where it was raised.
+
+    >>> frames = [{"file": "/shop/billing.py", "line": 12, "function": "bill"}]
+    >>> describe_failure({"type": "ValueError", "message": "no\nmore", "frames": frames})
+    'ValueError: no … (billing.py:12)'
+    """
+    told = ": ".join(
+        filter(None, [str(error.get("type") or ""), first_line(str(error.get("message") or ""))])
+    )
+    place = raised_at(error)
+    return f"{told} ({place})" if place else told
+
+
+def raised_at(error: dict[str, Any]) -> str:
+    """Short file name and line of the frame that raised a recorded error; nothing where there are no frames."""
+    frames = error.get("frames")
+    if not isinstance(frames, list) or not frames or not isinstance(frames[-1], dict):
+        return ""
+    file, line = str(frames[-1].get("file", "")), frames[-1].get("line", 0)
+    if _CELL.search(file):
+        return f"cell, line {line}"
+    name = re.split(r"[/\\]", file)[-1]  # the file may come from a machine that writes paths otherwise
+    return f"{name}:{line}"
+
+
+def first_line(text: str) -> str:
+    r"""The first line of a text that says something, cut where it is long; an ellipsis stands for the rest.
+
+    >>> first_line("\nassert 1 == 2\n  +1")
+    'assert 1 == 2 …'
+    """
+    line, _, rest = text.strip().partition("\n")
+    line = line.rstrip()
+    if len(line) > _TEXT_SHOWN:
+        return f"{line[:_TEXT_SHOWN]} …"
+    return f"{line} …" if rest else line
 
 
 def show_duration(ns: int) -> str:

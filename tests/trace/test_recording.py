@@ -252,7 +252,9 @@ selections = st.fixed_dictionaries(
         "plugins": patterns | st.lists(patterns, max_size=2),
         "kinds": st.sampled_from(KINDS) | st.lists(st.sampled_from(KINDS), max_size=3),
         "outcome": st.sampled_from(["ok", "error", "open", "unhandled", "skipped"]),
-        "seq": st.tuples(st.integers(0, 12 * BLOCK), st.integers(0, 14 * BLOCK)),
+        "seq": st.tuples(st.integers(BLOCK, 12 * BLOCK), st.integers(0, 5 * BLOCK)).map(
+            lambda ends: (ends[0], sum(ends))
+        ),
         "where": st.sampled_from(
             ["plugin = 'billing'", "kind = 'call' OR duration_ns > 100", "seq % 2 = 0 -- odd"]
         ),
@@ -365,7 +367,16 @@ def test_times_select_rows(shop):
         ({"outcome": "failed"}, "no outcome 'failed'"),
         ({"seq": "10.x"}, "not a seq"),
         ({"seq": 1.5}, "not a seq"),
+        ({"seq": 303}, "Write '303', as trees show it"),
+        ({"seq": (303, 310)}, "Write '303'"),
+        ({"seq": ("20", "10")}, "backwards, from 20 to 10"),
+        ({"seq": slice("20", "10")}, "backwards"),
+        ({"seq": ("1", "2", "3")}, "3 parts"),
         ({"time": "yesterday"}, "two moments"),
+        ({"topics": 3}, "3 is no text"),
+        ({"plugins": ["billing", None]}, "None is no text"),
+        ({"where": 3}, "3 is neither"),
+        ({"topic": "order.*"}, "Did you mean 'topics'"),
         ({"time": ("never", None)}, "not a moment"),
         ({"where": "nonsense ("}, "not understood"),
         ({"where": "1); DELETE FROM rows; --"}, "not understood"),
@@ -382,8 +393,29 @@ def test_a_record_is_found_by_what_people_see(shop):
     event = next(record for record in shop if record.kind == "event")
     assert shop[event.seq] == event
     assert shop[f"{event.seq // BLOCK}.2"].name == "Billing.bill"
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(UnknownNameError, match=r"No record has the seq 9999. They go from \d+ to \d+"):
         shop["9999"]
+
+
+def test_a_seq_in_the_other_form_is_recognised(shop):
+    """Whoever gives as text what frames hold, or as an int what trees show, is told what to write."""
+    event = next(record for record in shop if record.kind == "event")
+    shown = str(event.seq // BLOCK)
+    for mistaken in (int(shown), str(event.seq)):
+        for ask in (shop.__getitem__, shop.tree):
+            with pytest.raises(UnknownNameError, match=f"Did you mean '{shown}'?"):
+                ask(mistaken)
+
+
+def test_what_is_no_recording_and_no_limit_is_said(shop):
+    """A path that is none, a limit that is no number and columns that are no names are refused in words."""
+    with pytest.raises(RecordingError, match=r"open_recording\('run.plugbook'\)"):
+        open_recording(3)
+    for frame in (shop.calls, shop.events, shop.logs):
+        with pytest.raises(SelectionError, match="limit='x' is no number of rows"):
+            frame(limit="x")
+        with pytest.raises(SelectionError, match="no column 3"):
+            frame(columns=3)
 
 
 def test_a_tree_shows_what_caused_what(shop):
@@ -454,8 +486,42 @@ def test_a_name_that_is_nearly_right_gets_a_suggestion(shop):
     part = shop.select(topics=["order.placd", "invoice.*"], plugins="biling")
     assert len(part) == 0
     assert "no topic 'order.placd' here. Did you mean 'order.placed'?" in str(part.summary())
-    assert "Did you mean 'billing'?" in str(part.summary())
+    assert "no topic 'order.placd' here" in repr(part)
+    (told,) = shop.select(topics="odrer.*").unknown_names
+    assert told == "No topic matches 'odrer.*'. There are: invoice.sent, order.placed."
     assert shop.select(plugins=["billing", ""]).unknown_names == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"topics": "order.*"},
+        {"plugins": "billing"},
+        {"kinds": "call"},
+        {"kinds": ["call", "log"], "outcome": "error"},
+        {"where": "kind = 'call'"},
+    ],
+)
+def test_the_repr_of_a_selection_says_how_much_it_is(shop, asked):
+    """A selection shows how many records are chosen, calls included."""
+    part = shop.select(**asked)
+    assert f"(a selection of {len(part)} record" in repr(part)
+
+
+def test_an_export_of_a_misspelt_name_is_refused(shop, tmp_path):
+    """Where a name does not occur and nothing is chosen, no file is written, and the message says which name."""
+    with pytest.raises(SelectionError, match=r"no topic 'order\.placd' here"):
+        shop.select(topics="order.placd").export(tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_the_order_of_a_call_is_text_everywhere(bench):
+    """What `calls()` and the view say of the order of a call is the same text, also of digits alone."""
+    recorder = bench.memory()
+    dispatch(recorder, plan=Plan([CallSite("f", "p", "10"), CallSite("g", "p")]))
+    recording = recorder.recording
+    assert recording.calls()["order"].tolist() == ["10", ""]
+    assert recording.sql('SELECT "order" FROM calls ORDER BY seq')["order"].tolist() == ["10", ""]
 
 
 def test_a_closed_recording_says_so(shop):

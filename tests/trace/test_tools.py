@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugbook.errors import MissingExtraError, RecordingExistsError, SelectionError
+from plugbook.errors import MissingExtraError, RecordingError, RecordingExistsError, SelectionError
 from plugbook.events.topics import compile_pattern
 from plugbook.trace.location import is_on_network
 from plugbook.trace.metrics import handler_times, histogram, topic_rates
@@ -57,7 +57,7 @@ def test_an_export_holds_every_chosen_record(recording, tmp_path, ending):
 
 def test_an_empty_export_is_valid(recording, tmp_path):
     """Where nothing is chosen the file is still of its format."""
-    nothing = recording.select(topics="nobody")
+    nothing = recording.select(kinds="mark")
     assert json.loads(nothing.export(tmp_path / "out.json").read_text(encoding="utf-8")) == []
     assert pd.read_parquet(nothing.export(tmp_path / "out.parquet")).empty
 
@@ -69,6 +69,13 @@ def test_an_unknown_format_is_refused(recording, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"plugbook\[fast\]"):
         recording.export(tmp_path / "out.parquet")
+
+
+def test_an_export_to_nowhere_says_so(recording, tmp_path):
+    """A folder that is missing is told in a sentence, whatever the format."""
+    for ending in (".csv", ".json", ".jsonl", ".parquet"):
+        with pytest.raises(RecordingError, match="existing folder"):
+            recording.export(tmp_path / "nowhere" / f"out{ending}")
 
 
 def test_handler_times_are_exact(bench):

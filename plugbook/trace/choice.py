@@ -1,0 +1,87 @@
+"""What a person has chosen from a recording, put into words: how much it is, and what does not occur in it."""
+
+# ruff: noqa: S608 - queries are put together from the columns and conditions of this package
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from plugbook.errors import FrameTooLargeError, UnknownNameError, suggestion
+from plugbook.trace.record import BLOCK, show_seq
+from plugbook.trace.selection import Patterns
+
+if TYPE_CHECKING:
+    from plugbook.trace.reader import Reader
+    from plugbook.trace.recording import Recording
+
+_COUNTED_BYTES: Final = 4 * 1024 * 1024
+"""Up to which size of a recording a choice by ``where=`` is counted for a repr: each record is asked."""
+
+
+def describe_choice(part: Recording) -> str:
+    """A selection in a few words: how many records it holds, and which names it asks for in vain."""
+    count = _count(part)
+    told = "a selection" if count is None else f"a selection of {count:,} record{'s' * (count != 1)}"
+    return " ".join([f"({told})", *part.unknown_names])
+
+
+def _count(part: Recording) -> int | None:
+    """How many records are chosen; None where finding out would keep a person waiting."""
+    selection = part.selection
+    if selection.functions or selection.conditions:
+        return len(part) if selection.reader().size_bytes() <= _COUNTED_BYTES else None
+    try:
+        calls = len(part.calls(columns=("seq",)))
+    except FrameTooLargeError:
+        return None
+    own = selection.rows(own=True)
+    return calls + int(
+        selection.reader().query(f"SELECT count(*) FROM rows WHERE {own.text}", own.values)[0][0]
+    )
+
+
+def unknown_names(part: Recording) -> Iterator[str]:
+    """A sentence for each topic and plugin that a selection asks for and that does not occur, with what comes near."""
+    names = part.names
+    plugins = {*names["plugins"], *part.facts("manifest"), *part.facts("state")}
+    for each in part.selection.criteria:
+        for what, asked, known in (
+            ("topic", each.topics, names["topics"]),
+            ("plugin", each.plugins, plugins),
+        ):
+            for name in asked or ():
+                if name and not any(other in Patterns((name,)) for other in known):
+                    lead = (
+                        f"No {what} matches {name!r}."
+                        if "*" in name
+                        else f"There is no {what} {name!r} here."
+                    )
+                    yield f"{lead}{suggestion(name, known)}"
+
+
+def no_such_seq(reader: Reader, number: int, *, as_shown: bool) -> UnknownNameError:
+    """What to raise where no record has a seq; a number that was taken in the other form is recognised.
+
+    Args:
+        reader: of the recording.
+        number: the packed seq.
+        as_shown: whether it was given as text, the way people see it, and not as the packed number.
+    """
+    shown = show_seq(number)
+    first, last = reader.query("SELECT min(seq), max(seq) FROM rows")[0]
+    if first is None:
+        told = "The recording is empty."
+    else:
+        told = f"They go from {show_seq(first)} to {show_seq(last)}."
+        other = number // BLOCK if as_shown else number * BLOCK
+        if first <= other < last + BLOCK:
+            told = f"Did you mean {show_seq(other)!r}? {told}"
+    if as_shown:
+        msg = f"No record has the seq {shown}. {told}"
+    else:
+        msg = (
+            f"No record has the packed seq {number}, shown as {shown}. {told} An int is the packed number, as frames "
+            "and SQL hold it; text is what trees show."
+        )
+    return UnknownNameError(msg, name=shown)

@@ -229,7 +229,7 @@ class Bus:
             drain.free[0] = True
         recorder = self._recorder
         if recorder is not None and (report.born > recorder.deadline or len(recorder.rows) > recorder.limit):
-            recorder.write()
+            recorder.make_room()
         if must_move:
             drain.run_elsewhere()
         elif drain.queue:
@@ -366,7 +366,7 @@ class Bus:
             drain.free[0] = True
         recorder = self._recorder
         if recorder is not None and (report.born > recorder.deadline or len(recorder.rows) > recorder.limit):
-            recorder.write()
+            recorder.make_room()
         return True
 
     # -- one event more ---------------------------------------------------------------------------

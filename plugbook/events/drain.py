@@ -245,7 +245,7 @@ class Drain:
         self.current = None
         recorder = self.recorder
         if recorder is not None and (tick() > recorder.deadline or len(recorder.rows) > recorder.limit):
-            recorder.write()
+            recorder.make_room()
         self._wake()
 
     def _wake(self) -> None:

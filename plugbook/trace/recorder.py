@@ -1,7 +1,9 @@
 """The recorder: a bounded buffer that the hot path appends to, written away by the batch.
 
-Whoever publishes pays for the writing, a batch at a time: a thread that writes freely falls behind a busy publisher
-without bound, for Python gives it too few turns. A timer thread writes only what is left when nobody publishes.
+Whoever publishes packs what it has appended, a batch at a time: a thread that packs freely falls behind a busy
+publisher without bound, for Python gives it too few turns. What is packed is committed by a timer thread, while the
+program goes on: SQLite and the disk need no turn of Python's. Should that thread not get around to it, the publisher
+commits, too; so nothing grows without bound, and nothing waits for long.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -31,13 +34,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger("plugbook.trace")
 
 MOST_ROWS: Final = 20_000
-"""How many rows the buffer holds at most before a publisher writes it."""
+"""How many rows are held at most, packed or not, before a publisher commits them or waits until they are."""
 
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""How much the rows of the buffer take at most, judged by those written last."""
+"""How much they take at most, judged by those written last."""
 
-_WRITE_AFTER_NS: Final = 150_000_000
-_TIMER_S: Final = 0.075
+PACKED_ROWS: Final = 2_000
+"""How many rows are packed at once: so few that the garbage collector seldom sees a dispatch twice."""
+
+_WRITE_AFTER_NS: Final = 200_000_000
+_HEAD_START_NS: Final = 100_000_000
+"""By how much the timer commits before a publisher does."""
+
+_TIMER_S: Final = 0.050
 _RETRY_AFTER_NS: Final = 1_000_000_000
 _NEVER: Final = 1 << 62
 _READINGS: Final = 1_000
@@ -47,7 +56,7 @@ class Recorder:
     """Takes what happens and keeps it in a store.
 
     Dispatchers use the attributes directly, for each costs a share of a microsecond at every event: they take a seq
-    from `next_seq`, append to `rows`, and call `write` when a clock reading has passed `deadline` or `rows` is longer
+    from `next_seq`, append to `rows`, and call `make_room` when a clock reading has passed `deadline` or `rows` is longer
     than `limit`.
 
     Args:
@@ -61,8 +70,8 @@ class Recorder:
         clock: turns ticks into wall time.
         next_seq: gives out blocks of seqs.
         rows: what was not written yet; the same list for the recorder's life.
-        deadline: the tick after which whoever publishes writes.
-        limit: the number of rows beyond which whoever publishes writes.
+        deadline: the tick after which whoever publishes makes room.
+        limit: the number of rows beyond which whoever publishes makes room.
         cell: execution count and id of the notebook cell that is running, or None.
         turn: held by whoever writes, or reads a store in memory.
         on_close: called once before the recorder closes, so that whoever appends can turn elsewhere.
@@ -87,7 +96,8 @@ class Recorder:
         self.next_seq: Callable[[], int] = itertools.count(store.first_free_block(), BLOCK).__next__
         self.rows: list[Any] = []
         self.deadline = _NEVER if store.path is None else tick() + _WRITE_AFTER_NS
-        self.limit = MOST_ROWS
+        self._most = MOST_ROWS  # rows that are not packed: beyond, a publisher waits for whoever writes
+        self.limit = MOST_ROWS if store.path is None else PACKED_ROWS
         self.dropped = 0
         self.closed = False
         self.on_close: Callable[[], object] | None = None
@@ -186,7 +196,7 @@ class Recorder:
             )
         )
         if len(self.rows) > self.limit:
-            self.write()
+            self.make_room()
         return seq
 
     def describe(self, what: str, name: str, data: Any) -> None:
@@ -201,26 +211,18 @@ class Recorder:
 
     # -- writing -----------------------------------------------------------------------------------------
 
-    def write(self) -> None:
-        """Write what there is as one batch, on this thread; never raises, `flush` does.
+    def make_room(self) -> None:
+        """Pack what there is, and commit it if that is overdue or much; never raises, `flush` does.
 
-        A recording in memory keeps its rows until somebody reads, and gives up the oldest.
+        For whoever publishes: while another thread writes it returns at once, unless the buffer is full. A recording
+        in memory keeps its rows until somebody reads, and gives up the oldest.
         """
-        if self._inert:
-            self.rows.clear()
-            return
-        before = tick()
-        with self.turn:
-            if self._writing or self.closed:  # packing a payload may run code that publishes
-                return
-            self._writing = True
-            try:
-                if self.store.path is None:
-                    self._give_up_oldest()
-                else:
-                    self._write_batch(before)
-            finally:
-                self._writing = False
+        if not self._writing or len(self.rows) > self._most:
+            self._write(is_due=False)
+
+    def write(self) -> None:
+        """Write what there is as one batch, on this thread; never raises, `flush` does."""
+        self._write(is_due=True)
 
     def bring_up_to_date(self) -> None:
         """Write what there is because somebody reads; never raises, `flush` does."""
@@ -246,7 +248,7 @@ class Recorder:
                 return
             self._writing = True
             try:
-                self._write_batch(tick(), again=True)
+                self._write_batch(is_due=True, again=True)
             finally:
                 self._writing = False
             if self._failure is not None:
@@ -289,20 +291,45 @@ class Recorder:
         if self.remark:
             _log.warning("%s", self.remark)
 
-    def _write_batch(self, before: int, *, again: bool = False) -> None:
-        """Pack and commit what is in `rows` now; `before` is the tick since when the caller has waited."""
-        batch = self._batch
+    def _write(self, *, is_due: bool, clock: Callable[[], int] = tick) -> None:
+        if self._inert:
+            self.rows.clear()
+            return
+        with self.turn:
+            if self._writing or self.closed:  # packing a payload may run code that publishes
+                return
+            self._writing = True
+            try:
+                if self.store.path is None:
+                    self._give_up_oldest()
+                else:
+                    self._write_batch(is_due=is_due, clock=clock)
+            finally:
+                self._writing = False
+
+    def _write_batch(self, *, is_due: bool, again: bool = False, clock: Callable[[], int] = tick) -> None:
+        """Pack what is in `rows` now, and commit it if it is time.
+
+        Args:
+            is_due: whether it is, whatever the deadline says.
+            again: try even where it failed a moment ago.
+            clock: what this takes from the program is told by it, in ns.
+        """
+        batch, begun = self._batch, clock()
         if not self._origin_is_known:  # found out when something is written, for it takes a few milliseconds
             self._origin_is_known = True
             self._packer.pack([(self.next_seq(), "origin", "", origin(self._packer.payloads.redact))], batch)
         self._pack_rows(batch)
-        now = tick()
-        if self._failure is not None and not again and now < self.deadline:
+        is_late = tick() > self.deadline
+        if self._failure is not None and not again and not is_late:
             self._bound_backlog()
-            return
-        if batch:
-            self._commit(batch, before)
-        self.deadline = tick() + (_WRITE_AFTER_NS if self._failure is None else _RETRY_AFTER_NS)
+        elif is_due or is_late or len(batch.rows) > MOST_ROWS or batch.size_bytes > MOST_BYTES:
+            self._spent_ns += clock() - begun
+            begun = clock()
+            if batch:
+                self._commit(batch)
+            self.deadline = tick() + (_WRITE_AFTER_NS if self._failure is None else _RETRY_AFTER_NS)
+        self._spent_ns += clock() - begun
 
     def _pack_rows(self, batch: Batch) -> None:
         """Pack what is in `rows` now; interrupted, it leaves them there for the next time."""
@@ -321,7 +348,8 @@ class Recorder:
         self._kept_facts = {}
         if items:
             each = max(1, (batch.size_bytes - size_before) // len(items))
-            self.limit = max(100, min(MOST_ROWS, MOST_BYTES // each))
+            self._most = max(100, min(MOST_ROWS, MOST_BYTES // each))
+            self.limit = self._most if self.store.path is None else min(self._most, PACKED_ROWS)
 
     def _pack_singly(self, items: list[Any], batch: Batch) -> None:
         """Pack what can be packed: one row that an adapter or a plugin made wrongly costs no other."""
@@ -332,9 +360,9 @@ class Recorder:
                 self.dropped += 1
                 _log.exception("A row could not be recorded: %s", type(item).__qualname__)
 
-    def _commit(self, batch: Batch, before: int) -> None:
+    def _commit(self, batch: Batch) -> None:
         try:
-            self.store.commit(batch, self._spent_ns + tick() - before)
+            self.store.commit(batch, self._spent_ns)
         except (sqlite3.Error, OSError) as error:
             if self._failure is None:
                 _log.warning(
@@ -372,12 +400,13 @@ class Recorder:
     # -- the other ways a process goes on or ends --------------------------------------------------------
 
     def _keep_time(self) -> None:
-        """The timer: write what nobody else has written, and put the deadline off while there is nothing."""
+        """The timer: commit what there is, and put the deadline off while there is nothing."""
         while not self._stop.wait(_TIMER_S):
-            if not (self.rows or self._failure or self._packer.has_open):
+            if not (self.rows or self._batch or self._failure or self._packer.has_open):
                 self.deadline = tick() + _WRITE_AFTER_NS
-            elif tick() > self.deadline:
-                self.write()
+            elif tick() > self.deadline - _HEAD_START_NS:
+                # The program goes on meanwhile, but for the time that this thread computes.
+                self._write(is_due=True, clock=time.thread_time_ns)
 
     def become_inert(self) -> None:
         """In a forked child: stop recording, and leave the parent's file alone."""

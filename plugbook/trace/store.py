@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = 17
 _ONE_ROW: Final = f"({','.join('?' * _COLUMNS)})"
-_INSERT_ROW: Final = f"INSERT OR REPLACE INTO rows VALUES {_ONE_ROW}"
 _UPDATE_ROW: Final = "UPDATE rows SET duration_ns=?, outcome=?, queued_ns=?, called=?, errors=?, calls=?, notes=?, plan=? WHERE seq=?"
-_ROWS_AT_ONCE: Final = (1_000, 100)
+_ROWS_AT_ONCE: Final = 1_000
 """How many rows one statement inserts: Python lets another thread run at each, and may wait 5 ms for its turn."""
 
 _PAGE_BYTES: Final = 8_192
@@ -55,11 +54,7 @@ class Store:
         self.working_path = working_path
         self.lock: WriterLock | None = None
         most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // _COLUMNS
-        self._inserts = [
-            (count, f"INSERT OR REPLACE INTO rows VALUES {','.join([_ONE_ROW] * count)}")
-            for count in _ROWS_AT_ONCE
-            if count <= most
-        ]
+        self._at_once = min(_ROWS_AT_ONCE, most)
 
     @classmethod
     def memory(cls) -> Store:
@@ -205,12 +200,10 @@ class Store:
             raise
 
     def _insert(self, rows: list[Row]) -> None:
-        done = 0
-        for count, statement in self._inserts:
-            while len(rows) - done >= count:
-                self.connection.execute(statement, list(chain.from_iterable(rows[done : done + count])))
-                done += count
-        self.connection.executemany(_INSERT_ROW, rows[done:] if done else rows)
+        for start in range(0, len(rows), self._at_once):
+            part = rows[start : start + self._at_once]
+            statement = f"INSERT OR REPLACE INTO rows VALUES {','.join([_ONE_ROW] * len(part))}"
+            self.connection.execute(statement, list(chain.from_iterable(part)))
 
     def _in_order(self, rows: list[Row]) -> list[Row]:
         """Sort rows by seq and lift their times so that time never falls as seq rises.

@@ -113,7 +113,7 @@ def sustained(path: Path, count: int, plan: Plan) -> tuple[float, float]:
         for _ in plan.sites:
             stamp(tick())
         if made.born > recorder.deadline or len(rows) > recorder.limit:
-            recorder.write()
+            recorder.make_room()
     recorder.close()
     return time.perf_counter() - start, peak_mb() - before
 

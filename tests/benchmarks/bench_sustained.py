@@ -93,7 +93,7 @@ class HandWritten:
 
     describe = put
 
-    def write(self) -> None:
+    def make_room(self) -> None:
         """Write one batch."""
         write(self._connection, [row_of(report.seq, report.ticks, report.event) for report in self.rows])
         self.rows.clear()
@@ -110,7 +110,7 @@ def by_hand_on_a_bus(path: Path, count: int) -> float:
     start = time.perf_counter()
     for event in itertools.islice(itertools.cycle(EVENTS), count):
         publish(event)
-    recorder.write()
+    recorder.make_room()
     connection.close()
     return time.perf_counter() - start
 

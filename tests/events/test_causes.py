@@ -188,7 +188,7 @@ def test_a_recording_is_written_while_events_are_published(tmp_path):
     class Impatient(Recorder):
         written = 0
 
-        def write(self):
+        def make_room(self):
             self.written += 1
             self.rows.clear()
 

@@ -60,11 +60,11 @@ def test_an_idle_recorder_puts_the_deadline_off(bench):
 
 
 def test_the_limit_follows_the_size_of_payloads(bench):
-    """The larger the payloads, the fewer rows the buffer holds before whoever publishes writes it."""
+    """The larger the payloads, the fewer rows the buffer holds before whoever publishes makes room."""
     recorder = bench.recorder()
     dispatch(recorder)
     recorder.write()
-    assert recorder.limit == recorder_module.MOST_ROWS
+    assert recorder.limit == recorder_module.PACKED_ROWS
     for _ in range(20):
         dispatch(recorder, payload="x" * 60_000)
     recorder.write()
@@ -80,6 +80,54 @@ def test_put_writes_when_the_buffer_is_full(bench, monkeypatch):
     for _ in range(52):
         recorder.put("log", "info", payload={"message": "again"})
     assert len(recorder.rows) < 50
+
+
+def test_a_publisher_packs_and_commits_what_is_overdue_or_much(bench, monkeypatch):
+    """A full buffer is packed at once and committed by the timer; without the timer the publisher commits, too."""
+    monkeypatch.setattr(recorder_module, "_TIMER_S", 3600.0)
+    recorder = bench.recorder()
+    recorder.flush()
+    recorder.deadline = 1 << 62
+    dispatch(recorder)
+    recorder.make_room()
+    assert (len(recorder.rows), count_rows(recorder.store.path)) == (0, 0)
+    recorder.deadline = 0
+    recorder.make_room()
+    assert count_rows(recorder.store.path) == 1
+    monkeypatch.setattr(recorder_module, "MOST_ROWS", 10)
+    for _ in range(11):
+        dispatch(recorder)
+    recorder.make_room()
+    assert count_rows(recorder.store.path) == 12
+
+
+def test_a_publisher_does_not_wait_for_who_commits(bench):
+    """While another thread commits, a publisher goes on, and waits only when the buffer is full."""
+    recorder = bench.recorder()
+    recorder.flush()
+    commit = recorder.store.commit
+    begun, may_end = threading.Event(), threading.Event()
+
+    def commit_slowly(batch, spent_ns):
+        begun.set()
+        assert may_end.wait(10)
+        commit(batch, spent_ns)
+
+    recorder.store.commit = commit_slowly
+    dispatch(recorder)
+    committing = threading.Thread(target=recorder.write)
+    committing.start()
+    assert begun.wait(10)
+    dispatch(recorder)
+    recorder.make_room()
+    assert len(recorder.rows) == 1
+    threading.Timer(0.05, may_end.set).start()
+    for _ in range(recorder_module.MOST_ROWS):
+        dispatch(recorder)
+    recorder.make_room()
+    assert may_end.is_set()
+    assert not recorder.rows
+    committing.join()
 
 
 def test_many_threads_lose_nothing(bench):
@@ -183,7 +231,7 @@ def test_memory_is_bounded_and_keeps_the_newest(bench, monkeypatch):
     for number in range(1000):
         dispatch(recorder, payload=number)
         if len(recorder.rows) > recorder.limit:
-            recorder.write()
+            recorder.make_room()
     assert len(recorder.rows) <= 101
     recording = recorder.recording
     numbers = [record.payload for record in recording if record.kind == "event"]

@@ -167,7 +167,7 @@ class Monitor:
             run.ticks.append(now)
             recorder = self._recorder
             if (now > recorder.deadline or len(self._rows) > recorder.limit) and not self.inert:
-                recorder.write()
+                recorder.make_room()
         except RecursionError:
             return
         except Exception as error:  # nothing of ours may reach the host

@@ -225,6 +225,7 @@ class Engine:
                 reason=reason,
                 error=describe_error(error) if error else None,
             )
+        handle.since_seq = seq
         self.tell()
         return seq
 

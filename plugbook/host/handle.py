@@ -33,6 +33,7 @@ class PluginHandle:
         config: the configuration as it was validated at the last start.
         state: where it is in its lifecycle.
         since_ns: since when, ns since the epoch.
+        since_seq: the number of the record that says so; 0 where nothing is recorded.
         reason: why it is there, such as ``ledger was stopped``.
         error: what it failed with, while it is `failed`.
         phase: what it was doing when it failed.
@@ -51,6 +52,7 @@ class PluginHandle:
     config: BaseModel | None = None
     state: State = State.DISCOVERED
     since_ns: int = 0
+    since_seq: int = 0
     reason: str = ""
     error: BaseException | None = None
     phase: str = ""

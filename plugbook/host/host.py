@@ -24,6 +24,7 @@ from .current import use
 from .engine import Engine
 from .registry import Registry
 from .requests import Requests
+from .troubles import with_troubles
 from .why import explain
 
 if TYPE_CHECKING:
@@ -128,10 +129,14 @@ class Host:
     def why(self, name: str) -> Why:
         """Why a plugin is in the state it is in, down to the first cause, and what would mend it.
 
+        Of an active plugin it also says which of its calls and background tasks failed since it was started.
+
         Raises:
             UnknownPluginError: there is no such plugin.
         """
-        return explain(self._registry[name], self._registry.handles, self._registry.resolve())
+        handle = self._registry[name]
+        why = explain(handle, self._registry.handles, self._registry.resolve())
+        return with_troubles(why, handle, self.recording)
 
     def plan(self, action: str, name: str) -> Plan:
         """What a request would do, step by step; nothing is done.

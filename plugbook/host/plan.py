@@ -127,6 +127,7 @@ class Why:
         plugin: which one.
         state: the state it is in.
         chain: sentences, each explained by the next; the last one is the first cause.
+        troubles: what went wrong since, of a plugin that is active all the same.
         remedy: the smallest change that would mend it, or ``""`` where nothing needs mending.
     """
 
@@ -134,10 +135,12 @@ class Why:
     state: str
     chain: tuple[str, ...]
     remedy: str = ""
+    troubles: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.plugin} is {self.state}"]
         lines += [f"{'  ' * depth}because {cause}" for depth, cause in enumerate(self.chain, 1)]
+        lines += [f"but {trouble}" for trouble in self.troubles]
         if self.remedy:
             lines.append(f"To mend it: {self.remedy}")
         return "\n".join(lines)

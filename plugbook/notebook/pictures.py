@@ -148,7 +148,8 @@ def why(shown: Why) -> str:
         tag("div", "because ", cause, style=f"padding-left:{18 * depth}px")
         for depth, cause in enumerate(shown.chain, 1)
     ]
-    return page(head(title), *causes, _mend(shown.remedy))
+    troubles = [tag("div", "but ", trouble, cls="pb-bad") for trouble in shown.troubles]
+    return page(head(title), *causes, *troubles, _mend(shown.remedy))
 
 
 def recording(shown: Recording) -> str:

@@ -15,7 +15,7 @@ from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.trace.record import describe_error
 
 if TYPE_CHECKING:
-    from plugbook._types import Disconnect
+    from plugbook._types import Disconnect, Outcome
     from plugbook.events.event import Event
     from plugbook.events.report import Report
     from plugbook.events.subscription import Handler, Target
@@ -119,8 +119,8 @@ class Context:
                 raise
         try:
             return await coroutine
-        except Exception:
-            self.log.exception("background task %s failed", title)
+        except Exception as error:
+            self.log.failure(error, "background task %s failed", title)
             return None
 
     def __repr__(self) -> str:
@@ -144,11 +144,18 @@ class PluginLog(logging.LoggerAdapter[logging.Logger]):
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         super().log(level, msg, *args, **kwargs)
 
+    def failure(self, error: BaseException, msg: str, *args: object) -> None:
+        """Log an error that nobody can catch; the recording counts it among its errors."""
+        self._record(logging.ERROR, msg, args, error, "error")
+        super().log(logging.ERROR, msg, *args, exc_info=error, stacklevel=2)
+
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Hand everything on as it is; the logger's name says which plugin it was."""
         return msg, kwargs
 
-    def _record(self, level: int, msg: object, args: tuple[object, ...], exc_info: Any) -> None:
+    def _record(
+        self, level: int, msg: object, args: tuple[object, ...], exc_info: Any, outcome: Outcome = "ok"
+    ) -> None:
         recorder = self._bus.recorder
         if recorder is None:
             return
@@ -160,6 +167,7 @@ class PluginLog(logging.LoggerAdapter[logging.Logger]):
             plugin=self._plugin,
             parent=cause.seq or None,
             root=cause.root or None,
+            outcome=outcome,
             payload={"message": _formatted(msg, args), "logger": self.logger.name},
             error=describe_error(error) if error else None,
         )

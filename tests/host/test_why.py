@@ -1,0 +1,80 @@
+"""What `why` says of plugins that are active and fail all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from plugbook import Event, Host, Plugin, on
+
+
+class Tick(Event, topic="clock.tick"):
+    n: int = 0
+
+
+class Shaky(Plugin):
+    """Divides by what it is given."""
+
+    def start(self, ctx):
+        self.future = None
+
+    @on(Tick)
+    def divide(self, event):
+        return 1 / event.n
+
+    @on("clock.spawn")
+    def spawn(self, event):
+        self.future = self.ctx.spawn(self.fail(), name="printer")
+
+    async def fail(self):
+        raise ValueError("out of paper\nand ink")
+
+
+class Spawn(Event, topic="clock.spawn"):
+    pass
+
+
+@pytest.fixture
+def host():
+    with Host([Shaky]) as host:
+        host.start()
+        yield host
+
+
+def test_why_of_an_active_plugin_counts_its_failed_calls_and_tells_the_last(host):
+    """The first question about a broken plugin is answered with the error, its place and the event."""
+    for n in (0, 1, 0):
+        report = host.publish(Tick(n=n))
+    why = host.why("shaky")
+    assert len(why.troubles) == 1
+    told = why.troubles[0]
+    assert told.startswith("2 calls failed since; the last: Shaky.divide for clock.tick")
+    assert f"#{report.calls[0].seq // 1024}" in told
+    assert "ZeroDivisionError: division by zero, at test_why.py:" in told
+    assert "test_why.py:" in why.remedy
+    assert told in str(why)
+
+
+def test_what_failed_before_a_restart_counts_no_more(host):
+    """A plugin that was started again has a clean record."""
+    host.publish(Tick())
+    host.restart("shaky")
+    assert host.why("shaky").troubles == ()
+    assert host.why("shaky").remedy == ""
+
+
+def test_why_tells_of_a_failed_background_task(host):
+    """What a spawned coroutine raised is no secret of the log, and the recording counts it as an error."""
+    host.publish(Spawn())
+    host.plugins["shaky"].instance.future.result(5)
+    (told,) = host.why("shaky").troubles
+    assert told.startswith("1 background task failed since; the last: background task shaky.printer failed")
+    assert "ValueError: out of paper, at test_why.py:" in told
+    assert "ValueError: out of paper" in str(host.recording.summary())
+
+
+def test_a_host_that_records_nothing_still_says_why():
+    """Without a recording there is nothing to say of failures."""
+    with Host([Shaky], timing=False) as host:
+        host.start()
+        host.publish(Tick())
+        assert host.why("shaky").troubles == ()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import click
 
@@ -20,8 +21,27 @@ if TYPE_CHECKING:
     from plugbook.host.host import Host
     from plugbook.replay.player import Player
 
+    _Kind = click.ParamType[str]
+else:
+    _Kind = click.ParamType  # it became generic with click 8.2
+
 _FILE = "recording_file"
 _HOST = "host_factory"
+
+
+class _HostFactory(_Kind):
+    """``module:name``, where a host is or is made."""
+
+    name = "host"
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What it is for, since a file does not do where plugins have to run."""
+        return (
+            "Say where the plugins run, as in --host shop:make_host; a recording holds none that could run."
+        )
+
+
+_HOST_FACTORY: Final = _HostFactory()
 
 
 class Terminal(Door):
@@ -75,6 +95,7 @@ class Terminal(Door):
             parameters.append(
                 click.Option(
                     ["--host", _HOST],
+                    type=_HOST_FACTORY,
                     metavar="MODULE:FACTORY",
                     required=needs == "host",
                     help="Where the host is: a Host, or what makes one.",
@@ -175,6 +196,14 @@ def _lines(value: Any) -> Iterator[str]:
     if isinstance(value, Recording):
         from plugbook.trace.tree import describe
 
-        yield from map(describe, value.records())
+        chosen = iter(value.records())
+        first = next(chosen, None)
+        unknown = " ".join(value.unknown_names)
+        if first is None and unknown:
+            raise UnknownNameError(unknown)
+        if first is None or unknown:
+            click.echo(unknown or "No record is chosen.", err=True)
+        if first is not None:
+            yield from map(describe, itertools.chain([first], chosen))
     elif value is not None:
         yield str(value)

@@ -115,7 +115,7 @@ def test_a_recording_is_looked_at(run, recording):
     assert len(chosen.splitlines()) == 2
     seq = chosen.split()[0].lstrip("#")
     assert "Billing.bill" in run("tree", str(recording), seq)
-    assert "marked as" in run("mark", str(recording), "before", "the", "fix")
+    assert "Marked as" in run("mark", str(recording), "before", "the", "fix")
     run("export", str(recording), "out.jsonl", "--topics", "cli.order.*", "--kinds", "event")
     assert [json.loads(line)["name"] for line in Path("out.jsonl").read_text().splitlines()] == [
         "cli.order.placed"
@@ -171,6 +171,7 @@ def test_the_exit_code_of_a_recorded_command_is_its_own(folder):
         (["attach", "x"], "a word for a notebook"),
         (["summary"], "Missing argument 'FILE'"),
         (["why", "billing"], "Missing option '--host'"),
+        (["why", "run.plugbook", "billing"], "a recording holds none that could run"),
         (["summary", "nowhere.plugbook"], "nowhere.plugbook"),
         (["why", "billin", "--host", "cli_shop:make"], "Did you mean 'billing'?"),
         (["list", "--host", "nowhere:make"], "leads nowhere"),
@@ -184,6 +185,53 @@ def test_a_mistake_gives_a_message_and_no_traceback(run, words, said):
     shown = run(*words, fails=True)
     assert said in shown
     assert "Traceback" not in shown
+
+
+def test_a_choice_that_holds_nothing_says_so(run, recording):
+    """A misspelt name fails with what comes near, in select and in export; a choice of nothing says that it is one."""
+    for words in (["select", str(recording)], ["export", str(recording), "out.json"]):
+        assert "Did you mean 'billing'?" in run(*words, "--plugins", "biling", fails=True)
+    assert not Path("out.json").exists()
+    assert "No record is chosen." in run("select", str(recording), "--kinds", "mark")
+    both = run("select", str(recording), "--plugins", "billing", "--plugins", "biling")
+    assert "Did you mean 'billing'?" in both
+    assert "Billing.bill" in both
+    assert "backwards" in run("select", str(recording), "--seq", "20..10", fails=True)
+
+
+def test_a_seq_from_a_frame_is_recognised(run, recording):
+    """Whoever types the number that frames hold is told how the terminal shows it, and what there is."""
+    with open_recording(recording) as opened:
+        seq = int(opened.events()["seq"].iloc[0])
+    said = run("tree", str(recording), str(seq), fails=True)
+    assert f"Did you mean '{seq // 1024}'?" in said
+    assert "They go from" in run("tree", str(recording), "99", fails=True)
+
+
+def test_without_a_seq_the_last_tree_is_drawn(run, recording):
+    """Tree with a file alone draws what the last event caused that nothing caused."""
+    with open_recording(recording) as opened:
+        last = int(opened.events()["seq"].iloc[-1])
+    assert run("tree", str(recording)).startswith(f"#{last // 1024} event cli.order.placed")
+
+
+def test_what_is_not_about_usage_shows_no_usage(run, recording):
+    """An output that exists, or a folder that is missing, is told in one line and no usage."""
+    for output in (str(recording), "nowhere/run.plugbook"):
+        said = run("record", "-o", output, "--", sys.executable, "-c", "pass", fails=True)
+        assert "nothing was started" in said
+        assert "Usage" not in said
+    assert "existing folder" in run("export", str(recording), "nowhere/out.csv", fails=True)
+
+
+def test_a_help_text_is_shown_whole(run):
+    """Examples keep their lines without a stray sign, and the list cuts no sentence."""
+    for shown in (run("record", "--help"), run("config", "--help"), run("--help")):
+        assert "\\b" not in shown
+        assert "..." not in shown.replace("COMMAND...", "").replace("[OPTION=VALUE]...", "").replace(
+            "[ARGS]...", ""
+        )
+    assert "\n  plugbook record -o run.plugbook -- pytest tests\n" in run("record", "--help")
 
 
 def test_every_word_explains_itself(run):

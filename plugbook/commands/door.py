@@ -47,7 +47,7 @@ def door_of(ctx: click.Context) -> Door:
     """
     door = ctx.find_object(Door)  # type: ignore[type-abstract]
     if door is None:
-        msg = "a word of the table is invoked with obj=, the door it was typed at"
+        msg = "A word of the table is invoked with obj=, the door it was typed at"
         raise TypeError(msg)
     return door
 
@@ -160,10 +160,10 @@ class Door(ABC):
         if isinstance(target, Recording):
             return target
         if target is None:
-            msg = f"there is no recording to look at. Open one ({self.prompt} open FILE), or start a host."
+            msg = f"There is no recording to look at. Open one ({self.prompt} open FILE), or start a host."
             raise UnknownNameError(msg)
         if target.recording is None:
-            msg = "this host does not record: it was made with timing=False. Make it without."
+            msg = "This host does not record: it was made with timing=False. Make it without."
             raise PlugbookError(msg)
         live: Recording = target.recording
         return live
@@ -181,7 +181,7 @@ class Door(ABC):
         target = self.current()
         if target is None:
             msg = (
-                "there is no host and no recording yet. Start a host (Host([...]).start()), "
+                "There is no host and no recording yet. Start a host (Host([...]).start()), "
                 f"or open a recording ({self.prompt} open FILE)."
             )
             raise UnknownNameError(msg)
@@ -189,7 +189,7 @@ class Door(ABC):
 
     def _no_host(self, target: Any) -> str:
         if target is None:
-            return "there is no host yet. Start one, as in: shop = Host([Billing]); shop.start()"
+            return "There is no host yet. Start one, as in: shop = Host([Billing]); shop.start()"
         from plugbook.host.host import Host
 
         known = [
@@ -198,6 +198,6 @@ class Door(ABC):
             if isinstance(value, Host) and name[0] != "_"
         ]
         return (
-            "this needs a host, and the current target is a recording. "
+            "This needs a host, and the current target is a recording. "
             f"Go to a host with: {self.prompt} use {known[0] if known else 'NAME'}"
         )

@@ -51,7 +51,7 @@ def _event(door: Door, host: Host, text: str) -> Any:
     kind = names.event_type(by_topic[1], [each.target for each in host.subscriptions])
     if kind is None:
         known = names.topics(door)
-        msg = f"no event is defined for the topic {by_topic[1]!r}.{suggestion(by_topic[1], known)}"
+        msg = f"No event is defined for the topic {by_topic[1]!r}.{suggestion(by_topic[1], known)}"
         raise UnknownNameError(msg, name=by_topic[1], known=known)
     return kind.model_validate_json(by_topic[2] or "{}")
 

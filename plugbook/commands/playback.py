@@ -70,7 +70,7 @@ def step(door: Door, count: int) -> Any:
 def seek(door: Door, seq: int | None, time: str | None) -> Player:
     """Go to an event of the replay; nothing between is published."""
     if (seq is None) == (time is None):
-        msg = f"say where to go: {door.prompt} seek 10, or {door.prompt} seek --time 1.5"
+        msg = f"Say where to go: {door.prompt} seek 10, or {door.prompt} seek --time 1.5"
         raise SelectionError(msg)
     player = _player(door)
     player.seek(seq=seq, time=None if time is None else moment(time))
@@ -79,7 +79,7 @@ def seek(door: Door, seq: int | None, time: str | None) -> Player:
 
 def _player(door: Door) -> Player:
     if door.player is None:
-        msg = f"nothing is replayed. Begin with: {door.prompt} replay [FILE] --paused"
+        msg = f"Nothing is replayed. Begin with: {door.prompt} replay [FILE] --paused"
         raise UnknownNameError(msg)
     player: Player = door.player
     return player

@@ -36,10 +36,10 @@ def list_(door: Door) -> Rows:
     if not hasattr(target, "plugins"):
         manifests = target.facts("manifest")
         rows = [(name, _field(manifests.get(name), "version")) for name in target.names["plugins"]]
-        return Rows(("plugin", "version"), tuple(rows), "this recording names no plugin")
+        return Rows(("plugin", "version"), tuple(rows), "This recording names no plugin")
     handles = target.plugins.values()
     return Rows(
-        ("plugin", "version", "state", "why"), tuple(map(_row, handles)), "this host has no plugins yet"
+        ("plugin", "version", "state", "why"), tuple(map(_row, handles)), "This host has no plugins yet"
     )
 
 
@@ -110,7 +110,7 @@ def plan(door: Door, action: str, name: str) -> Any:
 def leaks(door: Door) -> Rows:
     """Say what stopped or removed plugins left behind."""
     found = [(leak.plugin, leak.kind, leak.what, leak.held_by) for leak in door.host().leaks()]
-    return Rows(("plugin", "kind", "what", "held by"), tuple(found), "nothing was left behind")
+    return Rows(("plugin", "kind", "what", "held by"), tuple(found), "Nothing was left behind")
 
 
 @word("host")
@@ -153,7 +153,7 @@ def _installed() -> Rows:
         for each in discover()
     ]
     return Rows(
-        ("plugin", "version", "from"), tuple(found), "no plugin is installed (entry points plugbook.plugins)"
+        ("plugin", "version", "from"), tuple(found), "No plugin is installed (entry points plugbook.plugins)"
     )
 
 
@@ -164,7 +164,7 @@ def _field(data: Any, field: str) -> str:
 def _handle(handles: Mapping[str, PluginHandle], name: str) -> PluginHandle:
     if name in handles:
         return handles[name]
-    msg = f"there is no plugin {name!r} on this host.{suggestion(name, handles)}"
+    msg = f"There is no plugin {name!r} on this host.{suggestion(name, handles)}"
     raise UnknownPluginError(msg, name=name, known=handles)
 
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 PAYLOADS = ("full", "summary", "reference", "none")
 
 
+class NotStarted(click.ClickException):
+    """A command that was to be recorded did not run: exit code 1 would say that it did, and that tests failed."""
+
+    exit_code = 2
+
+
 def _keeping(function: Any) -> Any:
     """The options that say how much a recording keeps; what is not given is as the door's defaults have it."""
     for option in (
@@ -86,8 +92,8 @@ def record_command(
 
     try:
         run = launch(command, output, payloads=payloads, **_kept(door, cap_bytes, redact))
-    except RecordingError as error:  # exit code 1 would say that the command ran, and tests failed
-        raise click.UsageError(str(error)) from error
+    except RecordingError as error:
+        raise NotStarted(str(error)) from error
     click.echo(run.explain(), err=True)
     click.get_current_context().exit(run.exit_code)
 
@@ -115,7 +121,7 @@ def attach(
 def detach(door: Door) -> Any:
     """Stop recording what was attached to; the recording stays open to look at."""
     if not door.attached:
-        msg = f"nothing is attached. Attach to a plugin system with: {door.prompt} attach EXPRESSION [FILE]"
+        msg = f"Nothing is attached. Attach to a plugin system with: {door.prompt} attach EXPRESSION [FILE]"
         raise UnknownNameError(msg)
     recording = door.attached.pop()  # the last one first: monitors are undone in that order
     recording.detach()
@@ -139,7 +145,7 @@ def use(door: Door, name: str) -> Any:
     root = re.split(r"\W", name, maxsplit=1)[0]
     known = names.targets(door)
     if root not in held:
-        msg = f"there is no variable {name!r}.{suggestion(name, known)}"
+        msg = f"There is no variable {name!r}.{suggestion(name, known)}"
         raise UnknownNameError(msg, name=name, known=known)
     target = door.evaluate(name)
     if not names.is_target(target):
@@ -188,17 +194,17 @@ def select(door: Door, **options: Any) -> Any:
 
 
 @word("recording")
-@click.argument("seq", type=SEQ)
-def tree(door: Door, seq: int) -> Any:
-    """Draw what one record caused, and what caused it."""
-    return door.recording().tree(seq)
+@click.argument("seq", type=SEQ, required=False)
+def tree(door: Door, seq: int | None) -> Any:
+    """Draw what one record caused, and what caused it; without SEQ the last tree."""
+    return door.recording().tree(None if seq is None else show_seq(seq))
 
 
 @word("recording")
 @click.argument("text", nargs=-1, required=True)
 def mark(door: Door, text: tuple[str, ...]) -> Text:
     """Put a note into the recording."""
-    return Text(f"marked as {show_seq(door.recording().mark(' '.join(text)))}")
+    return Text(f"Marked as {show_seq(door.recording().mark(' '.join(text)))}")
 
 
 @word("recording")

@@ -27,7 +27,7 @@ def help_(door: Door, command: str | None) -> Text:
     explained = behind(door.name).get_command(above, command)
     if explained is None:
         known = behind(door.name).list_commands(above)
-        msg = f"there is no command {command!r}.{suggestion(command, known)}"
+        msg = f"There is no command {command!r}.{suggestion(command, known)}"
         raise UnknownNameError(msg, name=command, known=known)
     with click.Context(explained, above, info_name=command, **_SETTINGS) as ctx:
         return Text(explained.get_help(ctx))

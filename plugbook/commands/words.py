@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -14,6 +15,9 @@ from .door import DoorName, Needs, door_of
 BOTH: tuple[DoorName, ...] = ("terminal", "notebook")
 NOTEBOOK: tuple[DoorName, ...] = ("notebook",)
 TERMINAL: tuple[DoorName, ...] = ("terminal",)
+
+_WHOLE: Final = 1_000
+"""Longer than any first sentence of a help text."""
 
 
 class Word(click.Command):
@@ -74,9 +78,15 @@ class Words(click.Group):
                     if door.name == "terminal"
                     else " That is a word for the terminal."
                 )
-            msg = f"there is no command {word!r} here.{remedy} '{door.prompt} help' lists them."
+            msg = f"There is no command {word!r} here.{remedy} '{door.prompt} help' lists them."
             raise door.mistake(UnknownNameError(msg, name=word, known=known))
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each word with its whole first sentence; click would cut it to one line."""
+        rows = [(name, each.get_short_help_str(_WHOLE)) for name, each in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the table, which goes from plugins to recordings."""
@@ -96,7 +106,9 @@ def word(
     """
 
     def make(function: Callable[..., Any]) -> Word:
-        made = click.command(name or function.__name__, cls=Word, **settings)(function)
+        # In a raw docstring the sign for a paragraph that keeps its lines is two characters, which click shows.
+        told = inspect.cleandoc(function.__doc__ or "").replace("\\b\n", "\b\n")
+        made = click.command(name or function.__name__, cls=Word, help=told, **settings)(function)
         made.needs, made.doors = needs, tuple(doors)
         return made
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from plugbook.errors import FrameTooLargeError, UnknownNameError, suggestion
 from plugbook.trace.record import BLOCK, show_seq
-from plugbook.trace.selection import Patterns
+from plugbook.trace.selection import Patterns, Selection
 
 if TYPE_CHECKING:
     from plugbook.trace.reader import Reader
@@ -58,6 +58,22 @@ def unknown_names(part: Recording) -> Iterator[str]:
                         else f"There is no {what} {name!r} here."
                     )
                     yield f"{lead}{suggestion(name, known)}"
+
+
+def last_root(reader: Reader, selection: Selection) -> int:
+    """The seq of the last chosen event that nothing caused.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    rows = selection.rows("event")
+    text = f"SELECT seq FROM rows WHERE {rows.text} AND parent IS NULL ORDER BY seq DESC LIMIT 1"
+    for (seq,) in reader.query(text, rows.values):
+        return int(seq)
+    msg = (
+        "There is no event here that nothing caused, so there is no tree to draw. Name a record: tree('10')."
+    )
+    raise UnknownNameError(msg)
 
 
 def no_such_seq(reader: Reader, number: int, *, as_shown: bool) -> UnknownNameError:

@@ -52,7 +52,7 @@ def parse_seq(text: str) -> int:
     """
     block, _, call = text.strip().lstrip("#").partition(".")
     if not block.isdecimal() or (call and not call.isdecimal()) or int(call or 0) >= BLOCK:
-        msg = f"{text!r} is not a seq; write it as shown in the log, such as 10 or 10.3"
+        msg = f"{text!r} is not a seq; write it as trees and 'select' show it, such as 10 or 10.3"
         raise ValueError(msg)
     return int(block) * BLOCK + int(call or 0)
 

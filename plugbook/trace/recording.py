@@ -15,7 +15,7 @@ from plugbook._doors import behind
 from plugbook.errors import RecordingError, SelectionError
 from plugbook.trace import unpacking
 from plugbook.trace.call_frames import call_frame
-from plugbook.trace.choice import describe_choice, no_such_seq, unknown_names
+from plugbook.trace.choice import describe_choice, last_root, no_such_seq, unknown_names
 from plugbook.trace.frames import (
     BUDGET_BYTES,
     EVENT_COLUMNS,
@@ -298,14 +298,17 @@ class Recording:
         """How many records of one kind are chosen."""
         return unpacking.count(self._selection, kind)
 
-    def tree(self, seq: int | str) -> Tree:
+    def tree(self, seq: int | str | None = None) -> Tree:
         """What caused a record, up to the root, and below it all that it caused; the record is marked.
 
+        Args:
+            seq: the record; where left out, the last chosen event that nothing caused.
+
         Raises:
-            UnknownNameError: no record has that seq.
+            UnknownNameError: no record has that seq, or there is no such event.
         """
-        asked = self[seq]
         reader = self._source.reader()
+        asked = self[last_root(reader, self._selection) if seq is None else seq]
         top = asked.root if asked.root is not None else asked.seq
         rows = reader.query(f"SELECT {unpacking.COLUMNS} FROM rows WHERE seq = ? OR root = ?", (top, top))
         known = reader.dictionaries()

@@ -106,7 +106,7 @@ def test_an_unknown_topic_gets_a_suggestion(shop):
         ("%pb use shopp", UnknownNameError, "'shop'"),
         ("%pb use OrderPlaced", UnknownNameError, "neither a host nor a recording"),
         ("%pb open nowhere.plugbook", RecordingMissingError, "nowhere.plugbook"),
-        ("%pb detach", UnknownNameError, "nothing is attached"),
+        ("%pb detach", UnknownNameError, "Nothing is attached"),
         ("%pb tree x", UsageError, "such as 10 or 10.3"),
     ],
 )
@@ -274,7 +274,7 @@ def test_a_replay_in_the_background_can_be_paused(recorded):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"), [("%pb step", "nothing is replayed"), ("%pb seek", "say where to go")]
+    ("line", "said"), [("%pb step", "Nothing is replayed"), ("%pb seek", "Say where to go")]
 )
 def test_a_word_of_replay_without_a_replay_says_how_to_begin(shop, line, said):
     """The message names what to type first."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.trace.record import KINDS, Record, show_seq
-from plugbook.trace.tree import describe_failure, first_line, show_duration
+from plugbook.trace.telling import first_line
+from plugbook.trace.tree import describe_failure, show_duration
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from plugbook.trace.record import Record, show_seq
-
-_TEXT_SHOWN: Final = 200
-_CELL: Final = re.compile(r"ipykernel_\d+[/\\]|^<(?:ipython-input|cell)")
-"""The files that kernels make up for cells: their names say nothing to a person."""
+from plugbook.trace.telling import first_line, recorded_place
 
 
 @dataclass
@@ -88,38 +84,12 @@ def describe_failure(error: dict[str, Any]) -> str:
 
     >>> frames = [{"file": "/shop/billing.py", "line": 12, "function": "bill"}]
     >>> describe_failure({"type": "ValueError", "message": "no\nmore", "frames": frames})
-    'ValueError: no … (billing.py:12)'
+    'ValueError: no (billing.py:12)'
     """
-    told = ": ".join(
-        filter(None, [str(error.get("type") or ""), first_line(str(error.get("message") or ""))])
-    )
-    place = raised_at(error)
+    message = first_line(str(error.get("message") or ""))
+    told = ": ".join(filter(None, [str(error.get("type") or ""), message]))
+    place = recorded_place(error, brief=True)
     return f"{told} ({place})" if place else told
-
-
-def raised_at(error: dict[str, Any]) -> str:
-    """Short file name and line of the frame that raised a recorded error; nothing where there are no frames."""
-    frames = error.get("frames")
-    if not isinstance(frames, list) or not frames or not isinstance(frames[-1], dict):
-        return ""
-    file, line = str(frames[-1].get("file", "")), frames[-1].get("line", 0)
-    if _CELL.search(file):
-        return f"cell, line {line}"
-    name = re.split(r"[/\\]", file)[-1]  # the file may come from a machine that writes paths otherwise
-    return f"{name}:{line}"
-
-
-def first_line(text: str) -> str:
-    r"""The first line of a text that says something, cut where it is long; an ellipsis stands for the rest.
-
-    >>> first_line("\nassert 1 == 2\n  +1")
-    'assert 1 == 2 …'
-    """
-    line, _, rest = text.strip().partition("\n")
-    line = line.rstrip()
-    if len(line) > _TEXT_SHOWN:
-        return f"{line[:_TEXT_SHOWN]} …"
-    return f"{line} …" if rest else line
 
 
 def show_duration(ns: int) -> str:

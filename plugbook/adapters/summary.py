@@ -96,7 +96,7 @@ class Summaries:
     def _learn(self, kind: type) -> Writer:
         if len(self._writers) > TYPE_LIMIT:
             self.forget()
-        writer = self._writers[kind] = _object_writer(kind)
+        writer = self._writers[kind] = _derived_text if issubclass(kind, str) else _object_writer(kind)
         return writer
 
     def _builtin_writers(self) -> Iterator[tuple[type, Writer]]:
@@ -184,6 +184,12 @@ def _cut(text: str, more: int) -> str:
 
 def _text(value: str, _depth: int) -> str:
     return quote(value) if len(value) <= TEXT_LIMIT else _cut(value[:TEXT_LIMIT], len(value) - TEXT_LIMIT)
+
+
+def _derived_text(value: str, _depth: int) -> str:
+    """The text of a class derived from `str`, such as markup, by what `str` itself has: its own may be anything."""
+    text, length = str.__getitem__(value, slice(TEXT_LIMIT)), str.__len__(value)
+    return _cut(text, length - TEXT_LIMIT)
 
 
 def _integer(value: int, _depth: int) -> str:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import threading
+import unittest
 import weakref
 
 import pluggy
@@ -648,3 +649,69 @@ def test_only_a_plugin_manager_is_accepted(manager):
     assert accepts(manager)
     assert not accepts(pluggy)
     assert not accepts("manager")
+
+
+def states(recorder):
+    """The state of each plugin as it was last told."""
+    facts = [
+        Fact._make(row) for row in recorder.rows if isinstance(row, tuple) and len(row) == len(Fact._fields)
+    ]
+    return {fact.name: fact.data for fact in facts if fact.what == "state"}
+
+
+def test_plugins_have_a_state_for_as_long_as_they_are_registered(manager, recorder, watch):
+    """A registered plugin is active, one that was taken out or blocked is unloaded, one that is back is active."""
+    manager.register(plugin(price=doubled), "double")
+    manager.register(plugin(price=silent), "silent")
+    watch()
+    assert states(recorder) == {"double": "active", "silent": "active"}
+    manager.register(plugin(), "late")
+    manager.set_blocked("double")
+    manager.hook.tax(item="tea")
+    assert states(recorder) == {"double": "unloaded", "silent": "active", "late": "active"}
+    manager.unblock("double")
+    manager.register(plugin(price=doubled), "double")
+    manager.hook.price(item="tea", amount=1)
+    assert states(recorder)["double"] == "active"
+
+
+def raising(kind, text):
+    """An implementation that raises."""
+
+    @hookimpl
+    def price(item, amount):
+        raise kind(text)
+
+    return price
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "reason"),
+    [
+        (pytest.skip.Exception, "skipped", "no network"),
+        (unittest.SkipTest, "skipped", "no network"),
+        (pytest.xfail.Exception, "skipped", "xfail: no network"),
+        (pytest.exit.Exception, "cancelled", "exit: no network"),
+    ],
+)
+def test_what_pytest_ends_on_purpose_is_no_error(manager, recorder, watch, kind, outcome, reason):
+    """A skip, an expected failure or an exit is an outcome with its reason, of the call and of the event."""
+    manager.register(plugin(price=raising(kind, "no network")), "skips")
+    watch()
+    with pytest.raises(kind):
+        manager.hook.price(item="tea", amount=1)
+    (event,) = events(recorder)
+    ((_, note),) = calls(event)
+    assert (note.outcome, note.reason, note.error) == (outcome, reason, None)
+    assert (event.result.outcome, event.result.reason) == (outcome, reason)
+
+
+def test_what_pytest_fails_on_purpose_is_an_error(manager, recorder, watch):
+    """pytest.fail fails a test, as any other error does."""
+    manager.register(plugin(price=raising(pytest.fail.Exception, "no")), "fails")
+    watch()
+    with pytest.raises(pytest.fail.Exception):
+        manager.hook.price(item="tea", amount=1)
+    (event,) = events(recorder)
+    assert [note.error["type"] for _, note in calls(event)] == ["Failed"]
+    assert event.result.outcome == "error"

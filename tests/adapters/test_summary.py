@@ -35,6 +35,17 @@ class Hostile:  # noqa: PLW1641 - its hash raises, too
         raise AssertionError(f"{name} was asked for")
 
 
+class Markup(str):
+    """Text that does as it likes."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        raise AssertionError("str was called")
+
+    __repr__ = __len__ = __getitem__ = __iter__ = __format__ = __str__
+
+
 class Named:
     def __init__(self, name):
         self.name = name
@@ -114,3 +125,14 @@ def test_full_payloads_stop_at_the_cap():
     cycle.append(cycle)
     assert json.loads(show.value(cycle)) == [["<list of 1>"]]
     assert json.loads(show.value({(1, 2): 3})) == {"<tuple of 2>": 3}
+
+
+@pytest.mark.parametrize("payloads", ["summary", "full"])
+def test_text_of_a_derived_class_is_shown_as_text(payloads):
+    """What derives from str, as markup does, is shown by its text, bounded, and none of its own code runs."""
+    show = Summaries(payloads)
+    assert json.loads(show.value(Markup("<b>x</b>"))) == "<b>x</b>"
+    shown = json.loads(Summaries().value(Markup("y" * 100_000)))
+    assert shown.startswith("yyy")
+    assert shown.endswith("99800 more")
+    assert len(shown) < 300

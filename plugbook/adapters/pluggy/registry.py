@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 SYSTEM: Final = "pluggy"
 ABSENT: Final = -1
 
+ACTIVE: Final = "active"
+UNLOADED: Final = "unloaded"
+"""The states in which a plugin of pluggy can be: registered, or not any more."""
+
 
 class Registry:
     """The plugins of a manager, as the recording names them: manifests, call sites, changes.
@@ -106,10 +110,12 @@ class Registry:
             implemented = sorted(hooks.get(id(plugin), ()))
             if plugin is None or self._described.get(name) == implemented:
                 continue
-            self._described[name] = implemented
             if distributions is None:
                 distributions = {id(other): dist for other, dist in self._manager.list_plugin_distinfo()}
             shown = self.shown(name, plugin)
+            if name not in self._described:
+                self._recorder.describe("state", shown, ACTIVE)
+            self._described[name] = implemented
             manifest = _manifest(plugin, implemented, distributions.get(id(plugin)))
             self._recorder.describe("manifest", shown, {"name": shown, "registered_as": name, **manifest})
 
@@ -122,6 +128,8 @@ class Registry:
     def _record(self, name: str, before: int | None, now: int | None, parent: int | None) -> None:
         if before is not None and before != ABSENT:
             self._put("unregister", name, before, parent)
+            self._described.pop(name, None)
+            self._recorder.describe("state", self._shown.get(name, name), UNLOADED)
         if now is None:
             self._put("block", name, now, parent)
         elif now != ABSENT:

@@ -11,6 +11,8 @@ from plugbook._clock import tick
 from plugbook.adapters.summary import NOTHING, Summaries
 from plugbook.trace.record import BLOCK, Dispatch, Note, Plan, describe_error
 
+from .outcomes import note_of
+
 ERROR_PASSED_ON: Final = Note(reason="passed the error on")
 ABANDONED: Final = Note("cancelled", reason="its teardown was never run")
 SECOND_YIELD: Final = Note("error", reason="has a second yield")
@@ -146,10 +148,10 @@ def _result(summaries: Summaries, value: object) -> Note:
 
 def _note_error(run: Dispatch, at: int, error: BaseException) -> None:
     try:
-        described: Any = describe_error(error)
+        note = note_of(error) or Note("error", error=describe_error(error))
     except Exception:  # nothing of ours may reach the host
-        described = {"type": type(error).__qualname__, "message": "", "frames": []}
-    _note(run, at, Note("error", error=described))
+        note = Note("error", error={"type": type(error).__qualname__, "message": "", "frames": []})
+    _note(run, at, note)
 
 
 def _message(error: BaseException) -> str:
@@ -160,7 +162,10 @@ def _message(error: BaseException) -> str:
 
 
 def error_note(error: BaseException, reason: str) -> Note:
-    """An error that a traceback is kept of elsewhere, or that has none."""
+    """An error that a traceback is kept of elsewhere, or that has none; or the end that it stands for."""
+    ended = note_of(error)
+    if ended is not None:
+        return ended._replace(reason=f"{reason}: {ended.reason}") if reason else ended
     return Note("error", reason, error=_short(error))
 
 

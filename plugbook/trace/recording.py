@@ -16,6 +16,7 @@ from plugbook.errors import RecordingError, SelectionError
 from plugbook.trace import unpacking
 from plugbook.trace.call_frames import call_frame
 from plugbook.trace.choice import describe_choice, last_root, no_such_seq, unknown_names
+from plugbook.trace.counting import count
 from plugbook.trace.frames import (
     BUDGET_BYTES,
     EVENT_COLUMNS,
@@ -289,14 +290,14 @@ class Recording:
 
     def __len__(self) -> int:
         """How many records are chosen, calls included."""
-        return unpacking.count(self._selection)
+        return count(self._selection)
 
     def __bool__(self) -> bool:
         return True
 
     def count(self, kind: str) -> int:
         """How many records of one kind are chosen."""
-        return unpacking.count(self._selection, kind)
+        return count(self._selection, kind)
 
     def tree(self, seq: int | str | None = None) -> Tree:
         """What caused a record, up to the root, and below it all that it caused; the record is marked.

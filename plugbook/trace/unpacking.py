@@ -52,18 +52,6 @@ def stream(selection: Selection) -> Iterator[tuple[int, int, str, str, int | Non
             yield seq, time_ns, names[name], names[plugin], parent, root, payload
 
 
-def count(selection: Selection, kind: str | None = None) -> int:
-    """How many records are chosen, of one kind or of all."""
-    reader = selection.reader()
-    if kind is None and selection.everything:
-        rows, calls = reader.query("SELECT count(*), coalesce(sum(called), 0) FROM rows")[0]
-        return int(rows + calls)
-    if kind in (None, "call") or selection.conditions or selection.functions:
-        return sum(1 for record in records(selection) if kind in (None, record.kind))
-    chosen = selection.rows(kind)
-    return int(reader.query(f"SELECT count(*) FROM rows WHERE {chosen.text}", chosen.values)[0][0])
-
-
 def decoded(text: str) -> Any:
     """JSON that a recording holds.
 

@@ -28,10 +28,10 @@ from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Never, TypeVar
 
 from plugbook._clock import tick
-from plugbook.errors import DeadlockError, EventError
+from plugbook.errors import DeadlockError, EventError, HostClosedError
 from plugbook.trace.record import BLOCK, JsonText
 
 from .bare import bare_publish
@@ -42,7 +42,7 @@ from .event import Event, EventSchema
 from .loop import HostLoop
 from .report import Report
 from .subscription import Handler, HandlerPlan, Policy, Predicate, Subscription, Target
-from .table import SubscriptionTable
+from .table import Advice, SubscriptionTable
 from .work import Work
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Bus:
         self._described: weakref.WeakSet[type[Event]] = weakref.WeakSet()
         self._timing = timing
         self._gate: Gate | None = None
+        self._is_closed = False
         self.recorder = recorder
 
     # -- recording --------------------------------------------------------------------------------
@@ -104,7 +105,9 @@ class Bus:
     def _choose_publish(self) -> None:
         """Let `publish` be the one that does no more than it has to."""
         vars(self).pop("publish", None)
-        if self._gate is not None:
+        if self._is_closed:
+            self.publish = self._refuse  # type: ignore[method-assign]
+        elif self._gate is not None:
             self.publish = self._publish_gated  # type: ignore[method-assign]
         elif not self._timing and self._recorder is None:
             timed = partial(Bus.publish, self)
@@ -174,6 +177,14 @@ class Bus:
     def rank(self, ranks: dict[str, int]) -> None:
         """Say in which order the plugins depend on each other: lower runs earlier at equal priority."""
         self._table.rank(ranks)
+
+    def advise(self, advice: Advice) -> None:
+        """Let somebody who knows more say who would handle what nobody does."""
+        self._table.advice = advice
+
+    def forget_unhandled(self) -> None:
+        """Ask for that advice again, for it may have changed."""
+        self._table.forget_unhandled()
 
     def plan_of(self, kind: type[Event]) -> HandlerPlan:
         """The handlers that an event of exactly this type would go to."""
@@ -245,6 +256,8 @@ class Bus:
         Raises:
             EventError: what was given is not an event.
         """
+        if self._is_closed:
+            self._refuse(event)
         held = self._gate(event, plugin) if self._gate is not None else None
         if held is not None:
             return held
@@ -368,6 +381,16 @@ class Bus:
         if recorder is not None and (report.born > recorder.deadline or len(recorder.rows) > recorder.limit):
             recorder.make_room()
         return True
+
+    def close(self) -> None:
+        """Refuse what is published from now on."""
+        self._is_closed = True
+        self._choose_publish()
+
+    def _refuse(self, event: Event, *, plugin: str = "") -> Never:
+        self._plan_for(event)  # refuses what is no event
+        msg = f"this host was closed, so that nobody can handle {event.__topic__}; make a new one"
+        raise HostClosedError(msg)
 
     # -- one event more ---------------------------------------------------------------------------
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Never
 
+from plugbook.errors import EventError
 from plugbook.trace.record import Dispatch, Note, show_seq
 
 if TYPE_CHECKING:
@@ -154,6 +155,15 @@ class Report(Dispatch):
             self.waiter(self.topic, lambda: self.done, timeout)
         return self
 
+    def __await__(self) -> Generator[Any, None, Never]:
+        """Refuse to be awaited, saying what can be.
+
+        Raises:
+            EventError: always.
+        """
+        msg = "publish has returned a Report, which cannot be awaited. Write: await host.publish_async(event)"
+        raise EventError(msg)
+
     def is_running(self, index: int) -> bool:
         """Whether call `index` has begun and not ended."""
         return len(self.ticks) == index + 1 and not self.done
@@ -187,9 +197,11 @@ class Report(Dispatch):
         for outcome in ("error", "timeout", "cancelled"):
             for index, note in notes.items():
                 if note.outcome == outcome:
-                    why = f"{self.plan.sites[index].name}: {note.reason}"
-                    return None if outcome == "error" else Note(outcome, why)
-        return None
+                    if outcome == "error":
+                        # Who is missing among the handlers is still worth saying.
+                        return self.plan.verdict and self.plan.verdict._replace(outcome="error")
+                    return Note(outcome, f"{self.plan.sites[index].name}: {note.reason}")
+        return self.plan.verdict
 
     def _call(self, index: int) -> Call:
         site = self.plan.sites[index]

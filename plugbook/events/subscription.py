@@ -27,6 +27,13 @@ def is_event_type(target: object) -> bool:
     return isinstance(target, type) and issubclass(target, Event)
 
 
+def is_for(target: Target, kind: type[Event]) -> bool:
+    """Whether who listens to `target` listens to events of exactly this type."""
+    if isinstance(target, str):
+        return compile_pattern(target)(kind.__topic__)
+    return issubclass(kind, target)
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """What stands in a plan returns instead of calling the handler.
@@ -115,9 +122,7 @@ class Subscription:
 
     def wants(self, kind: type[Event]) -> bool:
         """Whether events of exactly this type are for this handler."""
-        if isinstance(self.target, str):
-            return compile_pattern(self.target)(kind.__topic__)
-        return issubclass(kind, self.target)
+        return is_for(self.target, kind)
 
     @property
     def target_text(self) -> str:
@@ -171,7 +176,7 @@ class HandlerPlan(Plan):
         subscriptions: what they come from, in the same order.
         is_inline: whether all of them run on the publisher's thread and none of them has a time limit.
         is_frozen: whether no handler could change the payload before it is written.
-        verdict: what reports say from the start: ``unhandled`` and why, where there is no handler.
+        verdict: what reports say from the start: why there is no handler, or who is missing among them.
     """
 
     __slots__ = ("__weakref__", "calls", "is_frozen", "is_inline", "subscriptions", "topic", "verdict")
@@ -187,23 +192,6 @@ class HandlerPlan(Plan):
         self.verdict: Note | None = None
         for subscription in wanted:
             subscription.join(self)
-
-
-def find_near_miss(kind: type[Event], subscriptions: Iterable[Subscription]) -> Note | None:
-    """Who listens to an earlier definition of this event class, as after running its cell again."""
-    for subscription in subscriptions:
-        target = subscription.target
-        if (
-            isinstance(target, type)
-            and target is not kind
-            and (target.__module__, target.__qualname__) == (kind.__module__, kind.__qualname__)
-        ):
-            why = (
-                f"{subscription.name} listens to an earlier definition of {kind.__name__}; "
-                "define the plugin again, or listen to the topic"
-            )
-            return Note("unhandled", why)
-    return None
 
 
 def _is_async(function: object) -> bool:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from .subscription import HandlerPlan, Subscription, find_near_miss
+from plugbook.trace.record import Note
+
+from .near_miss import earlier_definition, similar_pattern
+from .subscription import HandlerPlan, Subscription
 
 if TYPE_CHECKING:
     from .event import Event
+
+Advice = Callable[[type["Event"]], str]
+"""Given the type of an event that nobody handles, who would; ``""`` where nobody comes to mind."""
 
 
 class SubscriptionTable:
@@ -17,10 +23,12 @@ class SubscriptionTable:
 
     Attributes:
         plans: type -> plan, as far as somebody asked; the same dict for life, emptied by every change.
+        advice: says more of an event that nobody handles, or None.
     """
 
     def __init__(self) -> None:
         self.plans: dict[type, HandlerPlan] = {}
+        self.advice: Advice | None = None
         self._subscriptions: dict[int, Subscription] = {}
         self._ranks: Mapping[str, int] = {}
         # A plan is built from one state of the table, and kept for that one only. Reentrant, for a finaliser
@@ -53,6 +61,12 @@ class SubscriptionTable:
         with self._lock:
             self.plans.clear()
 
+    def forget_unhandled(self) -> None:
+        """Have the plans without a handler made anew: the advice may have changed."""
+        with self._lock:
+            for kind in [kind for kind, plan in self.plans.items() if not plan.subscriptions]:
+                del self.plans[kind]
+
     def ordered(self) -> tuple[Subscription, ...]:
         """All subscriptions, in the order in which handlers are called."""
         with self._lock:
@@ -65,10 +79,18 @@ class SubscriptionTable:
             if plan is None:
                 everyone = self._ordered()
                 plan = HandlerPlan(kind, (each for each in everyone if each.wants(kind)))
-                if not plan.subscriptions:
-                    plan.verdict = find_near_miss(kind, everyone)
+                plan.verdict = self._verdict_on(kind, everyone, is_handled=bool(plan.subscriptions))
                 self.plans[kind] = plan
             return plan
+
+    def _verdict_on(
+        self, kind: type[Event], everyone: tuple[Subscription, ...], *, is_handled: bool
+    ) -> Note | None:
+        why = earlier_definition(kind, everyone)
+        if not (why or is_handled):
+            why = self.advice(kind) if self.advice is not None else ""
+            why = why or similar_pattern(kind.__topic__, everyone)
+        return Note("ok" if is_handled else "unhandled", why) if why else None
 
     def _ordered(self) -> tuple[Subscription, ...]:
         return tuple(sorted(self._subscriptions.values(), key=self._place))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from plugbook.plugins.discovery import complete
 from plugbook.plugins.leaks import runners
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.loader import Loader
-from plugbook.plugins.scope import Scope
+from plugbook.plugins.scope import Scope, must_be_awaited
 from plugbook.plugins.services import Services
 from plugbook.trace.record import describe_error
 from plugbook.trace.telling import tell
@@ -83,13 +82,17 @@ class Engine:
                 self._run_start(handle, scope)
             except Exception as error:
                 phase = "start" if handle.instance is not None else "__init__"
-                self._close_scope(handle, error)
-                self._fail(handle, phase, error, begun)
+                try:
+                    self._close_scope(handle, error)
+                finally:  # an interrupt may arrive in a cleanup, too
+                    self._fail(handle, phase, error, begun)
                 return error
             except BaseException:
                 self._move(handle, Request.STOP, "its start was interrupted")
-                self._close_scope(handle, None)
-                self._move(handle, Request.STOPPED, "its start was interrupted")
+                try:
+                    self._close_scope(handle, None)
+                finally:
+                    self._move(handle, Request.STOPPED, "its start was interrupted")
                 raise
             handle.start_ns = tick() - begun
             self._move(handle, Request.STARTED, reason, begun)
@@ -141,7 +144,7 @@ class Engine:
         context = Context(handle.name, handle.config, bus=self.bus, scope=scope, services=self.services)
         instance.ctx = handle.context = context
         result = instance.start(context)
-        if inspect.isawaitable(result):
+        if must_be_awaited(result):
             self.bus.loop.run(_awaited(result))
         for spec in type(instance).handlers():
             method = getattr(instance, spec.method)
@@ -249,6 +252,7 @@ class Engine:
 
     def tell(self) -> None:
         """Tell the listeners that something changed; one that raises is dropped."""
+        self.bus.forget_unhandled()
         for listener in tuple(self.listeners):
             try:
                 listener()

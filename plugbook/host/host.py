@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,7 @@ from .engine import Engine
 from .registry import Registry
 from .requests import Requests
 from .troubles import with_troubles
+from .unhandled import who_would_handle
 from .why import explain
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class Host:
         self._is_closed = False
         self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing)
         self._registry = Registry(self.bus.rank)
+        self.bus.advise(partial(who_would_handle, self._registry.handles))
         self._engine = Engine(self.bus, self._registry)
         self._requests = Requests(self._registry, self._engine)
         given = dict(config or {})
@@ -262,6 +265,7 @@ class Host:
         self._is_closed = True
         self._perform(self._requests.stop_all)
         self.bus.loop.close()
+        self.bus.close()
         recorder = self.bus.recorder
         if recorder is not None and recorder.store.path is not None:
             recorder.close()
@@ -279,6 +283,7 @@ class Host:
 
         Raises:
             EventError: what was given is not an event.
+            HostClosedError: the host was closed.
         """
         return self.bus.publish(event)
 

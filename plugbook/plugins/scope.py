@@ -21,9 +21,10 @@ import threading
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, TypeVar
 
 from plugbook.errors import LifecycleError
+from plugbook.events.report import Report
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect
@@ -300,7 +301,7 @@ class _Cleanup:
         except BaseException as error:  # an interrupt is raised again at the end
             self._settle(failures, error)
             return
-        if inspect.isawaitable(result):
+        if must_be_awaited(result):
             self._awaited = result
         else:
             self._settle(failures)
@@ -409,6 +410,11 @@ def _raise(owner: str, failures: Failures) -> None:
         raise interrupt from group
     if group is not None:
         raise group
+
+
+def must_be_awaited(result: object) -> TypeGuard[Awaitable[Any]]:
+    """Whether a call's result is still to be awaited; a `Report` refuses to be, and says so to whoever tries."""
+    return inspect.isawaitable(result) and not isinstance(result, Report)
 
 
 def _label(function: Any) -> str:

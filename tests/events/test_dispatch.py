@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from plugbook.errors import EventError
+from plugbook.errors import EventError, HostClosedError
 from plugbook.events.bus import Bus
 from plugbook.events.event import Event
 
@@ -204,7 +204,37 @@ def test_a_redefined_event_class_is_named(way, bus):
     assert report.reason.startswith("Billing.bill listens to an earlier definition of Placed")
     assert way.publish(bus, earlier()).outcome == "ok"
     bus.subscribe("placed", way.handler(lambda event: None))
-    assert way.publish(bus, later()).reason == ""
+    report = way.publish(bus, later())
+    assert report.outcome == "ok"
+    assert report.reason.startswith("Billing.bill listens to an earlier definition of Placed")
+    assert "earlier definition" in repr(report)
+
+
+def test_a_redefined_event_class_is_named_when_another_handler_fails(way, bus):
+    """What one handler raises does not hide that another one was not called."""
+
+    def define():
+        class Placed(Event):
+            pass
+
+        return Placed
+
+    earlier, later = define(), define()
+    bus.subscribe(earlier, way.handler(lambda event: None), name="Billing.bill")
+    bus.subscribe("placed", way.handler(lambda event: 1 / 0))
+    report = way.publish(bus, later())
+    assert report.outcome == "error"
+    assert "earlier definition of Placed" in report.reason
+
+
+def test_a_bus_that_was_closed_refuses_events(bus):
+    """What is published after the end is refused, not quietly unhandled."""
+    bus.subscribe(Number, lambda event: None)
+    bus.close()
+    with pytest.raises(HostClosedError, match=r"test\.number"):
+        bus.publish(Number())
+    with pytest.raises(HostClosedError):
+        asyncio.run(bus.publish_async(Number()))
 
 
 def test_a_coroutine_returned_by_a_sync_handler_is_an_error(bus):

@@ -1,7 +1,11 @@
 """What a report says of its calls, and how it reads as plain text."""
 
+import asyncio
 import re
 
+import pytest
+
+from plugbook.errors import EventError
 from plugbook.events.bus import Bus
 
 from .conftest import Even, Number
@@ -107,3 +111,13 @@ def test_a_report_says_which_field_of_an_event_was_wrong(bus):
 
     bus.subscribe(Number, change, name="change")
     assert "ValidationError: Number.n: Instance is frozen (test_report.py:" in repr(bus.publish(Number()))
+
+
+def test_awaiting_a_report_says_what_can_be_awaited(bus):
+    """Who writes await before publish is told of publish_async."""
+
+    async def careless():
+        await bus.publish(Number())
+
+    with pytest.raises(EventError, match="publish_async"):
+        asyncio.run(careless())

@@ -11,6 +11,8 @@ import warnings
 import pytest
 
 from plugbook.errors import HostClosedError, LifecycleError
+from plugbook.events.bus import Bus
+from plugbook.events.event import Event
 from plugbook.events.loop import HostLoop
 from plugbook.plugins import scope as scope_module
 from plugbook.plugins.scope import Held, Scope
@@ -419,3 +421,12 @@ def test_the_scope_shows_what_it_holds():
     with scope:
         assert bool(scope)
     assert repr(scope) == "<Scope of billing: closed, 0 held>"
+
+
+def test_a_cleanup_that_publishes_has_nothing_to_be_awaited():
+    """A deferred publish returns a report, which refuses to be awaited, and so it is left alone."""
+    bus, heard = Bus(), []
+    bus.subscribe(Event, heard.append)
+    with Scope() as scope:
+        scope.defer(bus.publish, Event())
+    assert heard == [Event()]

@@ -122,7 +122,10 @@ class Packer:
         self._plan_ids = plans or {}
         self._places: dict[Any, int] = {}
         self._last_place = places
-        self._threads: dict[int, str] = {}
+        self._threads: dict[
+            int, tuple[str, int | None]
+        ] = {}  # by ident: name, and what is not given out again
+        self._ended: set[int] = set()
         self._process = os.getpid()
         self._sources: set[str] | None = set() if sources else None
         self._open: dict[int, tuple[Dispatch, tuple[int, ...]]] = {}
@@ -130,6 +133,7 @@ class Packer:
 
     def pack(self, items: Sequence[Any], batch: Batch) -> None:
         """Add `items` to the batch, and what has happened since to dispatches that were still open."""
+        self._look_at_threads()
         self._pack_changes(batch)
         # Everything the loop touches is a local: this loop decides what recording costs.
         add = batch.rows.append
@@ -363,10 +367,28 @@ class Packer:
         )
         return self._last_place
 
+    def _look_at_threads(self) -> None:
+        """Forget the places of threads whose number is another's by now, or whose end a batch ago was seen.
+
+        Python gives the number of a thread that has ended to the next one; the rows of a batch are of threads that
+        run, or have ended since the batch before.
+        """
+        running = {each.ident: (each.name, each.native_id) for each in threading.enumerate() if each.ident}
+        known = self._threads
+        ended = known.keys() - running.keys()
+        stale = {ident for ident, who in running.items() if known.get(ident, who) != who} | (
+            ended & self._ended
+        )
+        known.update(running)
+        self._ended = ended - stale
+        for ident in stale - running.keys():
+            del known[ident]
+        if stale:
+            self._places = {place: id_ for place, id_ in self._places.items() if place[0] not in stale}
+
     def _thread_name(self, ident: int) -> str:
-        # Looked up anew each time: the system gives the number of a thread that ended to another one.
-        self._threads.update({thread.ident: thread.name for thread in threading.enumerate() if thread.ident})
-        return self._threads.get(ident, f"thread {ident}")
+        name, _ = self._threads.get(ident, (f"thread {ident}", None))
+        return name
 
     def _know_plan(self, plan: Plan, seq: int, batch: Batch) -> _KnownPlan:
         sites = json.dumps(

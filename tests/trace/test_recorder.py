@@ -153,6 +153,45 @@ def test_many_threads_lose_nothing(bench):
     assert sorted(events["thread"].unique()) == [f"publisher {index}" for index in range(6)]
 
 
+def test_a_thread_is_not_taken_for_one_that_had_its_number(bench):
+    """Rows of threads that run one after the other, often with the same number, are each attributed to their own."""
+    recorder = bench.recorder()
+
+    def publish():
+        dispatch(recorder)
+        recorder.write()
+
+    for index in range(5):
+        thread = threading.Thread(target=publish, name=f"publisher {index}")
+        thread.start()
+        thread.join()
+    recorder.close()
+    assert recorder.recording.events()["thread"].tolist() == [f"publisher {index}" for index in range(5)]
+
+
+def test_a_thread_that_nobody_saw_is_not_called_by_another_name(bench):
+    """A thread that came and went between two batches has a number for a name, rather than a wrong one."""
+    recorder = bench.recorder()
+
+    def publish():
+        dispatch(recorder)
+        recorder.write()
+
+    seen = threading.Thread(target=publish, name="seen")
+    seen.start()
+    seen.join()
+    for _ in range(2):  # its end is seen, and then believed
+        dispatch(recorder)
+        recorder.write()
+    unseen = threading.Thread(target=dispatch, args=(recorder,), name="unseen")
+    unseen.start()
+    unseen.join()
+    recorder.close()
+    first, *_, last = recorder.recording.events()["thread"]
+    assert first == "seen"
+    assert last in (f"thread {unseen.ident}", "unseen")  # the timer may have packed it meanwhile
+
+
 class Talkative:
     """A payload whose text publishes: user code that runs while a batch is packed."""
 

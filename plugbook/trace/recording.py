@@ -15,8 +15,8 @@ from plugbook._doors import behind
 from plugbook.errors import RecordingError, SelectionError
 from plugbook.trace import unpacking
 from plugbook.trace.call_frames import call_frame
-from plugbook.trace.choice import describe_choice, last_root, no_such_seq, unknown_names
-from plugbook.trace.counting import count
+from plugbook.trace.choice import describe_choice, last_root, no_such_seq, other_form, unknown_names
+from plugbook.trace.counting import count, counts
 from plugbook.trace.frames import (
     BUDGET_BYTES,
     EVENT_COLUMNS,
@@ -30,6 +30,7 @@ from plugbook.trace.lock import is_locked
 from plugbook.trace.reader import Reader
 from plugbook.trace.record import KINDS, Record
 from plugbook.trace.selection import (
+    LAST_SEQ,
     Moment,
     Names,
     Selection,
@@ -279,14 +280,24 @@ class Recording:
         Raises:
             UnknownNameError: no record has it.
         """
-        number = seq_number(seq)
+        number, as_shown = seq_number(seq), isinstance(seq, str)
+        found = self._find(number)
+        if found is None:
+            meant = self._find(other_form(number, as_shown=as_shown))
+            reader = self._source.reader()
+            raise no_such_seq(reader, number, meant.seq if meant else None, as_shown=as_shown)
+        return found
+
+    def _find(self, seq: int) -> Record | None:
+        if seq > LAST_SEQ:  # which SQLite has no number for
+            return None
         reader = self._source.reader()
-        row = reader.dictionaries().event_of(number)
+        row = reader.dictionaries().event_of(seq)
         for found in reader.query(f"SELECT {unpacking.COLUMNS} FROM rows WHERE seq = ?", (row,)):
             for record in unpacking.unpack(found, reader.dictionaries(), reader):
-                if record.seq == number:
+                if record.seq == seq:
                     return record
-        raise no_such_seq(reader, number, as_shown=isinstance(seq, str))
+        return None
 
     def __len__(self) -> int:
         """How many records are chosen, calls included."""
@@ -298,6 +309,10 @@ class Recording:
     def count(self, kind: str) -> int:
         """How many records of one kind are chosen."""
         return count(self._selection, kind)
+
+    def counts(self) -> dict[str, int]:
+        """How many records of each kind are chosen."""
+        return counts(self._selection)
 
     def tree(self, seq: int | str | None = None) -> Tree:
         """What caused a record, up to the root, and below it all that it caused; the record is marked.

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from plugbook.trace.record import KINDS, Record, show_seq
+from plugbook.trace.record import Record, show_seq
 from plugbook.trace.telling import first_line
 from plugbook.trace.tree import describe_failure, show_duration
 
@@ -107,11 +107,9 @@ def summarise(recording: Recording) -> Summary:
 
     handlers = handler_times(recording)
     topics = recording.events(columns=("topic",))["topic"].value_counts()
-    counts: dict[str, int] = {
-        kind: _count(recording, kind) for kind in KINDS if kind not in ("event", "call")
-    }
-    counts = {"event": int(topics.sum()), "call": int(handlers["calls"].sum())} | counts
+    counts = recording.counts()
     failed = recording.select(outcome="error")
+    failures = failed.counts()
     errors = [record for record, _ in zip(_failures(failed), range(_MOST_SHOWN), strict=False)]
     info = recording.info
     overhead_ns = _overhead_ns(recording)
@@ -124,9 +122,8 @@ def summarise(recording: Recording) -> Summary:
         span_ns=last_ns - first_ns,
         handlers=handlers,
         errors=errors,
-        error_count=int(handlers["errors"].sum())
-        + sum(_count(failed, kind) for kind in KINDS if kind not in ("event", "call")),
-        allows=_allows(recording, info),
+        error_count=sum(failures.values()) - failures["event"],
+        allows=_allows(recording, info, has_checkpoints=counts["checkpoint"] > 0),
         overhead=overhead_ns / (last_ns - first_ns) if last_ns > first_ns else 0.0,
         overhead_ns=overhead_ns,
         dropped=recording.dropped,
@@ -140,17 +137,13 @@ def _failures(failed: Recording) -> Iterator[Record]:
     return (record for record in failed.records() if record.kind != "event")
 
 
-def _count(recording: Recording, kind: str) -> int:
-    return recording.count(kind)
-
-
 def _overhead_ns(recording: Recording) -> int:
     """Time spent on writing, which was measured, and on taking clock readings, of which one was measured."""
     writing, readings = recording.recorder_work
     return writing + int(readings * recording.facts("meta").get("reading_ns", 0))
 
 
-def _allows(recording: Recording, info: dict[str, Any]) -> dict[str, str]:
+def _allows(recording: Recording, info: dict[str, Any], *, has_checkpoints: bool) -> dict[str, str]:
     kept = info["options"].get("payloads", "full")
     system = recording.facts("origin").get("plugin_system", {}).get("system")
     replay = ""
@@ -160,5 +153,5 @@ def _allows(recording: Recording, info: dict[str, Any]) -> dict[str, str]:
         replay = f"no: payloads were recorded as {kept!r}; record with payloads='full'"
     elif cut := recording.cut_payloads:
         replay = f"in part: {cut:,} payloads were cut; record with a larger cap_bytes="
-    travel = "" if _count(recording, "checkpoint") else "by replaying from the start: it holds no checkpoints"
+    travel = "" if has_checkpoints else "by replaying from the start: it holds no checkpoints"
     return {"replay": replay, "travel": replay or travel, "what-if": replay}

@@ -12,9 +12,10 @@ from plugbook._doors import behind
 from plugbook.errors import (
     HostClosedError,
     ManifestError,
+    SelectionError,
 )
 from plugbook.events.bus import Bus, current_cause
-from plugbook.plugins.config import check_names
+from plugbook.plugins.config import check_config, check_names
 from plugbook.plugins.leaks import Leaks, find_leaks
 from plugbook.plugins.plugin import Plugin
 from plugbook.trace.record import BLOCK
@@ -23,7 +24,7 @@ from plugbook.trace.store import Store
 
 from .current import use
 from .engine import Engine
-from .registry import Registry
+from .registry import Handles, Registry
 from .requests import Requests
 from .troubles import with_troubles
 from .unhandled import who_would_handle
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Config = Mapping[str, Mapping[str, Any]]
+PluginName = str | type[Plugin]
 
 
 class Host:
@@ -74,6 +76,7 @@ class Host:
     Raises:
         ManifestError: two plugins have the same name, or something given is no plugin class.
         UnknownPluginError: `config` names a plugin that is not there.
+        ConfigError: `config` is not options by plugin name.
     """
 
     def __init__(
@@ -85,8 +88,8 @@ class Host:
         self.bus.advise(partial(who_would_handle, self._registry.handles))
         self._engine = Engine(self.bus, self._registry)
         self._requests = Requests(self._registry, self._engine)
-        given = dict(config or {})
-        for plugin_class in plugins:
+        given = check_config(config)
+        for plugin_class in _several(plugins):
             manifest = _manifest_of(plugin_class)
             self._requests.add(manifest, plugin_class, given.get(manifest.name))
         check_names(given, self.plugins)
@@ -96,7 +99,7 @@ class Host:
     @property
     def plugins(self) -> dict[str, PluginHandle]:
         """Every plugin on the host, by name, in the order they were added."""
-        return dict(self._registry.handles)
+        return Handles(self._registry.handles)
 
     @property
     def is_closed(self) -> bool:
@@ -129,7 +132,7 @@ class Host:
         recorder = self.bus.recorder
         return recorder.recording if recorder is not None else None
 
-    def why(self, name: str) -> Why:
+    def why(self, name: PluginName) -> Why:
         """Why a plugin is in the state it is in, down to the first cause, and what would mend it.
 
         Of an active plugin it also says which of its calls and background tasks failed since it was started.
@@ -137,22 +140,22 @@ class Host:
         Raises:
             UnknownPluginError: there is no such plugin.
         """
-        handle = self._registry[name]
+        handle = self._registry[_name_of(name)]
         why = explain(handle, self._registry.handles, self._registry.resolve())
         return with_troubles(why, handle, self.recording)
 
-    def plan(self, action: str, name: str) -> Plan:
+    def plan(self, action: str, name: PluginName) -> Plan:
         """What a request would do, step by step; nothing is done.
 
         Args:
             action: ``start``, ``stop``, ``restart``, ``reload`` or ``remove``.
-            name: which plugin.
+            name: which plugin, or its class, as in every request.
 
         Raises:
             UnknownPluginError: there is no such plugin.
             LifecycleError: there is no such action, or the plugin's state does not allow it.
         """
-        return self._registry.plan(action, name)
+        return self._registry.plan(action, _name_of(name))
 
     def leaks(self) -> Leaks:
         """What stopped or removed plugins left behind: threads, tasks, subscriptions, instances."""
@@ -176,7 +179,7 @@ class Host:
 
     # -- lifecycle --------------------------------------------------------------------------------
 
-    def start(self, name: str | None = None) -> Changes | Work[Changes]:
+    def start(self, name: PluginName | None = None) -> Changes | Work[Changes]:
         """Start one plugin and what it requires, or, without a name, every plugin that can start.
 
         One that fails keeps nobody from starting but its dependents; see `Changes`.
@@ -190,9 +193,9 @@ class Host:
         use(self)
         if name is None:
             return self._request(self._requests.start_all)
-        return self._request(lambda: self._requests.start(name).check())
+        return self._request(lambda: self._requests.start(_name_of(name)).check())
 
-    def stop(self, name: str | None = None) -> Changes | Work[Changes]:
+    def stop(self, name: PluginName | None = None) -> Changes | Work[Changes]:
         """Stop one plugin, its dependents first, or, without a name, all of them.
 
         Raises:
@@ -203,7 +206,7 @@ class Host:
             return self._request(self._requests.stop_all)
         return self._request(lambda: self._requests.carry_out(self.plan("stop", name)))
 
-    def restart(self, name: str) -> Changes | Work[Changes]:
+    def restart(self, name: PluginName) -> Changes | Work[Changes]:
         """Stop a plugin and its dependents, and start again what was stopped.
 
         Raises:
@@ -213,7 +216,7 @@ class Host:
         """
         return self._request(lambda: self._requests.carry_out(self.plan("restart", name)).check())
 
-    def reload(self, name: str) -> Changes | Work[Changes]:
+    def reload(self, name: PluginName) -> Changes | Work[Changes]:
         """As `restart`, importing the plugin's code afresh in between.
 
         A class that was given to the host directly has no code to import: it gets a new instance.
@@ -250,13 +253,13 @@ class Host:
         """
         return self._request(lambda: self._requests.discover(group))
 
-    def remove(self, name: str) -> Changes | Work[Changes]:
+    def remove(self, name: PluginName) -> Changes | Work[Changes]:
         """Stop a plugin and its dependents, unload it, and forget it.
 
         Raises:
             UnknownPluginError: there is no such plugin.
         """
-        return self._request(lambda: self._requests.remove(name))
+        return self._request(lambda: self._requests.remove(_name_of(name)))
 
     def close(self) -> None:
         """Stop everything, end the host's loop, and close the recording. Closing again does nothing."""
@@ -323,15 +326,20 @@ class Host:
         self._switch_recorder(recorder)
         return recorder.recording
 
-    def replay(self, recording: Recording, *, rate: float | None = 1.0, **options: Any) -> Any:
+    def replay(
+        self, recording: Recording | str | PathLike[str], *, rate: float | None = 1.0, **options: Any
+    ) -> Any:
         """A player that publishes a recording's events to this host's plugins; see `Player`.
 
         Args:
-            recording: what to replay; a selection of one will do.
+            recording: what to replay, or its path; a selection of one will do.
             rate: multiple of real time; None for as fast as it goes.
             **options: see `Player`.
+
+        Raises:
+            SelectionError: it is no recording, or `rate` is no number above 0.
         """
-        return behind("player")(recording, host=self, rate=rate, **options)
+        return behind("player")(_recording_of(recording), host=self, rate=rate, **options)
 
     def explore(self) -> Any:
         """The explorer widget, for a notebook."""
@@ -379,6 +387,30 @@ class Host:
             for handle in self.plugins.values()
         ]
         return "\n".join(lines)
+
+
+def _several(plugins: Any) -> Iterable[type[Plugin]]:
+    if isinstance(plugins, Iterable) and not isinstance(plugins, str):
+        return plugins
+    what = plugins.__name__ if isinstance(plugins, type) else repr(plugins)
+    msg = f"a host takes a list of plugin classes, not {what} alone. Write Host([{what}])."
+    raise ManifestError(msg)
+
+
+def _name_of(plugin: Any) -> str:
+    """The name of a plugin, where its class was given."""
+    return plugin.manifest.name if isinstance(plugin, type) and issubclass(plugin, Plugin) else str(plugin)
+
+
+def _recording_of(given: Any) -> Recording:
+    from plugbook.trace.recording import Recording, open_recording
+
+    if isinstance(given, Recording):
+        return given
+    if isinstance(given, str | PathLike):
+        return open_recording(given)
+    msg = f"replay takes a recording, or the path of one, not {type(given).__name__}"
+    raise SelectionError(msg)
 
 
 def _manifest_of(plugin: Any) -> Manifest:

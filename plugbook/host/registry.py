@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from plugbook.errors import LifecycleError, ManifestError, UnknownPluginError, suggestion
+from plugbook.plugins.config import check_options
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.resolver import Resolution, resolve
 
@@ -15,6 +16,14 @@ from .plan import Plan, Step
 if TYPE_CHECKING:
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.plugin import Plugin
+
+
+class Handles(dict[str, PluginHandle]):
+    """Plugins by name; a name that is not there is an `UnknownPluginError`, with the one that was meant."""
+
+    def __missing__(self, name: object) -> PluginHandle:
+        msg = f"there is no plugin {name!r} on this host.{suggestion(str(name), self)}"
+        raise UnknownPluginError(msg, name=str(name), known=self)
 
 
 class Registry:
@@ -28,7 +37,7 @@ class Registry:
     """
 
     def __init__(self, on_order: Callable[[dict[str, int]], None]) -> None:
-        self.handles: dict[str, PluginHandle] = {}
+        self.handles = Handles()
         self._on_order = on_order
         self._resolution = Resolution()
         self._is_stale = False
@@ -41,11 +50,7 @@ class Registry:
         }
 
     def __getitem__(self, name: str) -> PluginHandle:
-        try:
-            return self.handles[name]
-        except KeyError:
-            msg = f"there is no plugin {name!r} on this host.{suggestion(str(name), self.handles)}"
-            raise UnknownPluginError(msg, name=name, known=self.handles) from None
+        return self.handles[name]
 
     def add(
         self, manifest: Manifest, plugin_class: type[Plugin] | None, options: Mapping[str, Any]
@@ -61,7 +66,9 @@ class Registry:
                 "Remove it first, or add with replace=True."
             )
             raise ManifestError(msg, plugin=manifest.name, field="name")
-        handle = self.handles[manifest.name] = PluginHandle(manifest, plugin_class, dict(options))
+        handle = self.handles[manifest.name] = PluginHandle(
+            manifest, plugin_class, check_options(manifest.name, options)
+        )
         self._is_stale = True
         return handle
 

@@ -19,6 +19,42 @@ if TYPE_CHECKING:
 _Path = tuple[str | int, ...]
 
 
+def check_options(name: str, options: Any) -> dict[str, Any]:
+    """The options of one plugin as they were given, by name.
+
+    Args:
+        name: the plugin's.
+        options: a mapping, an instance of the plugin's model, or None for no options.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if options is None:
+        return {}
+    if isinstance(options, Mapping | BaseModel):
+        return dict(options)
+    msg = (
+        f"the configuration of {name!r} is of type {type(options).__name__}. "
+        "Give its options by name, such as {'currency': 'EUR'}."
+    )
+    raise ConfigError(msg, plugin=name)
+
+
+def check_config(config: Any) -> dict[str, Any]:
+    """The options of a host's plugins by plugin name.
+
+    Raises:
+        ConfigError: what was given is something else.
+    """
+    if config is None or isinstance(config, Mapping):
+        return dict(config or {})
+    msg = (
+        f"config= takes options by plugin name, not a {type(config).__name__}. "
+        "Write it as config={'billing': {'currency': 'EUR'}}."
+    )
+    raise ConfigError(msg)
+
+
 def check_names(config: Mapping[str, Any], plugins: Collection[str]) -> None:
     """Check that every plugin that is configured is there.
 
@@ -46,13 +82,7 @@ def validate(plugin: type[Plugin], options: Any = None) -> BaseModel | None:
     model, name = plugin.Config, plugin.manifest.name
     if model is not None and isinstance(options, model):
         return options
-    given = {} if options is None else options
-    if not isinstance(given, Mapping):
-        msg = (
-            f"the configuration of {name!r} is a {type(options).__name__}. "
-            "Give its options by name, such as {'currency': 'EUR'}."
-        )
-        raise ConfigError(msg, plugin=name)
+    given = check_options(name, options)
     if model is None:
         if given:
             option = str(next(iter(given)))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine, MutableMapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.trace.record import describe_error
@@ -31,13 +31,13 @@ class Context:
 
     Attributes:
         plugin: the plugin's name.
-        config: its validated configuration, or None where it declares none.
+        config: its validated configuration; where it declares none, something false that has no options.
         log: a logger whose records also land in the recording.
     """
 
     def __init__(self, plugin: str, config: Any, *, bus: Bus, scope: Scope, services: Services) -> None:
         self.plugin = plugin
-        self.config = config
+        self.config = NoConfig(plugin) if config is None else config
         self.log = PluginLog(plugin, bus)
         self._bus = bus
         self._scope = scope
@@ -125,6 +125,26 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context of {self.plugin}: {self._scope!r}>"
+
+
+class NoConfig:
+    """In place of the configuration of a plugin that declares none: false, and without options."""
+
+    def __init__(self, plugin: str) -> None:
+        self._plugin = plugin
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Never:
+        msg = (
+            f"{self._plugin} declares no options, so ctx.config has no {name!r}. "
+            "Write class Config(BaseModel) with it inside the plugin."
+        )
+        raise AttributeError(msg)
+
+    def __repr__(self) -> str:
+        return f"<no options: {self._plugin} declares no Config>"
 
 
 class PluginLog(logging.LoggerAdapter[logging.Logger]):

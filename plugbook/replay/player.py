@@ -134,7 +134,7 @@ class Player:
 
     @rate.setter
     def rate(self, rate: float | None) -> None:
-        if rate is not None and not 0 < rate < float("inf"):
+        if rate is not None and not _is_positive(rate):
             msg = f"rate={rate!r}: give a number above 0, such as 2.0, or None for as fast as it goes"
             raise SelectionError(msg)
         self._transport.rate = rate
@@ -354,3 +354,7 @@ class Player:
 
 def _is_playing(player: Player | None) -> bool:
     return player is not None and player.state is PlayState.PLAYING
+
+
+def _is_positive(rate: object) -> bool:
+    return isinstance(rate, int | float) and 0 < rate < float("inf")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from plugbook.errors import FrameTooLargeError, UnknownNameError, suggestion
+from plugbook.errors import UnknownNameError, suggestion
 from plugbook.trace.record import BLOCK, show_seq
 from plugbook.trace.selection import Patterns, Selection
 
@@ -29,16 +29,10 @@ def describe_choice(part: Recording) -> str:
 def _count(part: Recording) -> int | None:
     """How many records are chosen; None where finding out would keep a person waiting."""
     selection = part.selection
-    if selection.functions or selection.conditions:
-        return len(part) if selection.reader().size_bytes() <= _COUNTED_BYTES else None
-    try:
-        calls = len(part.calls(columns=("seq",)))
-    except FrameTooLargeError:
+    asks_each = selection.functions or selection.conditions
+    if asks_each and selection.reader().size_bytes() > _COUNTED_BYTES:
         return None
-    own = selection.rows(own=True)
-    return calls + int(
-        selection.reader().query(f"SELECT count(*) FROM rows WHERE {own.text}", own.values)[0][0]
-    )
+    return len(part)
 
 
 def unknown_names(part: Recording) -> Iterator[str]:
@@ -76,28 +70,35 @@ def last_root(reader: Reader, selection: Selection) -> int:
     raise UnknownNameError(msg)
 
 
-def no_such_seq(reader: Reader, number: int, *, as_shown: bool) -> UnknownNameError:
-    """What to raise where no record has a seq; a number that was taken in the other form is recognised.
+def other_form(seq: int, *, as_shown: bool) -> int:
+    """The seq that was meant where a number was taken in the wrong one of its two forms.
+
+    Args:
+        seq: the packed number that no record has.
+        as_shown: whether it was given as text, the way people see it, and not as the packed number.
+    """
+    return seq // BLOCK if as_shown else seq * BLOCK
+
+
+def no_such_seq(reader: Reader, seq: int, meant: int | None, *, as_shown: bool) -> UnknownNameError:
+    """What to raise where no record has a seq.
 
     Args:
         reader: of the recording.
-        number: the packed seq.
-        as_shown: whether it was given as text, the way people see it, and not as the packed number.
+        seq: the packed number.
+        meant: the seq of the record that it is in its other form, or None.
+        as_shown: as for `other_form`.
     """
-    shown = show_seq(number)
     first, last = reader.query("SELECT min(seq), max(seq) FROM rows")[0]
-    if first is None:
-        told = "The recording is empty."
-    else:
-        told = f"They go from {show_seq(first)} to {show_seq(last)}."
-        other = number // BLOCK if as_shown else number * BLOCK
-        if first <= other < last + BLOCK:
-            told = f"Did you mean {show_seq(other)!r}? {told}"
+    remedy = f"Did you mean {show_seq(meant)!r}? " if meant is not None else ""
+    there = (
+        "The recording is empty." if first is None else f"They go from {show_seq(first)} to {show_seq(last)}."
+    )
     if as_shown:
-        msg = f"No record has the seq {shown}. {told}"
+        msg = f"No record has the seq {show_seq(seq)}. {remedy}{there}"
     else:
         msg = (
-            f"No record has the packed seq {number}, shown as {shown}. {told} An int is the packed number, as frames "
-            "and SQL hold it; text is what trees show."
+            f"No record has the packed seq {seq}, shown as {show_seq(seq)}. {remedy}{there} An int is the packed "
+            "number, as frames and SQL hold it; text is what trees show."
         )
-    return UnknownNameError(msg, name=shown)
+    return UnknownNameError(msg, name=show_seq(seq))

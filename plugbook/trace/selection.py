@@ -194,7 +194,7 @@ def _bound(seq: int | str | None, otherwise: int) -> int:
     """
     if seq is None:
         return otherwise
-    number = seq_number(seq)
+    number = min(seq_number(seq), LAST_SEQ)  # beyond, SQLite has no number for it
     if not isinstance(seq, str) and 0 < number < BLOCK:
         msg = f"seq={number} is no record's number. Write {str(number)!r}, as trees show it; frames hold {number * BLOCK}."
         raise SelectionError(msg)
@@ -315,13 +315,12 @@ class Selection:
             function(record) for function in self.functions
         )
 
-    def rows(self, kind: str | None = None, *, own: bool = False) -> RowFilter:
+    def rows(self, kind: str | None = None) -> RowFilter:
         """The rows that hold chosen records.
 
         Args:
             kind: of the records wanted. Of ``call`` the rows of their events are given, of which some calls may not
                 be chosen; of None the rows that may hold any chosen record; of others exactly the chosen ones.
-            own: of None exactly the rows that are chosen themselves, whatever their calls are.
         """
         reader = self.reader()
         parts: list[str] = []
@@ -332,19 +331,15 @@ class Selection:
             parts.append("kind = ?")
             values.append(KINDS.index("event" if kind == "call" else kind))
         for each in self.criteria:
-            for text, more in self._parts(each, kind, reader, own=own):
+            for text, more in self._parts(each, kind, reader):
                 parts.append(text)
                 values += more
         return RowFilter(" AND ".join(parts) or "1", tuple(values))
 
-    def _parts(
-        self, each: Criterion, kind: str | None, reader: Reader, *, own: bool
-    ) -> Iterable[tuple[str, list[Any]]]:
-        exact = own or kind not in (None, "call")
+    def _parts(self, each: Criterion, kind: str | None, reader: Reader) -> Iterable[tuple[str, list[Any]]]:
+        exact = kind not in (None, "call")
         if each.kinds is not None:
             kinds = set(each.kinds) if kind is None else set(each.kinds) & {kind}
-            if own:
-                kinds.discard("call")
             rows = {"event" if name == "call" else name for name in kinds}
             yield _is_one_of("kind", [KINDS.index(name) for name in rows])
         if each.topic_patterns is not None:

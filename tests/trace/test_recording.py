@@ -407,6 +407,16 @@ def test_a_seq_in_the_other_form_is_recognised(shop):
                 ask(mistaken)
 
 
+def test_a_seq_of_any_length_is_answered(shop):
+    """A number beyond all that a recording can hold is no record's, and chooses nothing."""
+    for huge in ("9" * 30, 10**30):
+        with pytest.raises(UnknownNameError, match="No record has the"):
+            shop[huge]
+        assert len(shop.select(seq=huge)) == 0
+    with pytest.raises(UnknownNameError, match=r"the seq 5000\. They go"):
+        shop["5000"]
+
+
 def test_what_is_no_recording_and_no_limit_is_said(shop):
     """A path that is none, a limit that is no number and columns that are no names are refused in words."""
     with pytest.raises(RecordingError, match=r"open_recording\('run.plugbook'\)"):

@@ -156,6 +156,7 @@ class Engine:
                 where=spec.where,
                 timeout=spec.timeout,
                 thread=spec.thread,
+                policy=handle.manifest.policy,
             )
 
     def _close_scope(self, handle: PluginHandle, error: BaseException | None) -> BaseException | None:

@@ -10,7 +10,7 @@ import re
 import reprlib
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
@@ -162,6 +162,7 @@ class Manifest(BaseModel):
         provides: capabilities others may need: ``invoicing``, which then has the plugin's own version,
             or ``invoicing==2.0``.
         needs: capabilities that some plugin must provide, such as ``invoicing>=1``.
+        policy: what a failing handler does: the others go on (``continue``), or `publish` raises (``raise``).
         summary: one line for people.
         entry_point: where the class is, ``module:Class``.
         source: ``class``, or the distribution that brought it, such as ``shop-plugins 1.2``.
@@ -176,6 +177,7 @@ class Manifest(BaseModel):
     conflicts: _Relations = ()
     provides: _Capabilities = ()
     needs: _Relations = ()
+    policy: Literal["continue", "raise"] = "continue"
     summary: str = ""
     entry_point: str = ""
     source: str = "class"

@@ -31,8 +31,8 @@ Target = type[Event] | str
 Predicate = Callable[[Any], object]
 F = TypeVar("F", bound=Callable[..., Any])
 
-_KEYWORDS = ("name", "version", "requires", "optional", "conflicts", "provides", "needs", "summary")
-_INHERITED = ("version", "requires", "optional", "conflicts", "provides", "needs")
+_KEYWORDS = ("name", "version", "requires", "optional", "conflicts", "provides", "needs", "policy", "summary")
+_INHERITED = ("version", "requires", "optional", "conflicts", "provides", "needs", "policy")
 _MARK = "__plugbook_on__"
 _TO_START = "Call it start(self, ctx)"
 _TO_STOP = "Call ctx.defer(self.{name}) in start, and it runs at stop, whatever happened"
@@ -137,8 +137,8 @@ class Plugin:
     Class keywords: `name` (default: the class name in kebab-case), `version` (default 0.0.0), and `summary`
     (default: the docstring's first line). `requires`, `optional` and `conflicts` name other plugins, as text
     with a range of versions: ``["ledger>=1,<3"]``. `provides` and `needs` name capabilities, which any
-    plugin may offer: ``["invoicing"]``. A subclass of a plugin inherits all of them but the name and the
-    summary.
+    plugin may offer: ``["invoicing"]``. `policy` says what a failing handler does: ``"continue"`` (the
+    default) or ``"raise"``. A subclass of a plugin inherits all of them but the name and the summary.
 
     A capability is a word that decides who starts before whom. The objects that plugins give each other
     are services, by type: ``ctx.provide(Books, books)`` in one `start`, ``ctx.get(Books)`` in another.

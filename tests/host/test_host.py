@@ -555,3 +555,20 @@ def test_a_replacement_whose_options_do_not_fit_changes_nothing():
             host.add(Strict, replace=True)
         assert host.plugins["taxed"].instance is instance
         assert host.states == {"taxed": "active"}
+
+
+def test_a_plugin_whose_policy_is_raise_lets_publish_raise():
+    """With policy="raise" a handler's failure reaches whoever published; the plugin goes on running."""
+
+    class Strict(Plugin, policy="raise"):
+        @on(OrderPlaced)
+        def refuse(self, event):
+            raise ValueError("not today")
+
+    with Host([Strict]) as host:
+        host.start()
+        with pytest.raises(ValueError, match="not today"):
+            host.publish(OrderPlaced(order_id=1))
+        assert host.states == {"strict": "active"}
+    with pytest.raises(ManifestError, match="policy"):
+        type("Lax", (Plugin,), {}, policy="ignore")

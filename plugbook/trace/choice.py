@@ -37,6 +37,8 @@ def _count(part: Recording) -> int | None:
 
 def unknown_names(part: Recording) -> Iterator[str]:
     """A sentence for each topic and plugin that a selection asks for and that does not occur, with what comes near."""
+    if not any(each.topics or each.plugins for each in part.selection.criteria):
+        return
     names = part.names
     plugins = {*names["plugins"], *part.facts("manifest"), *part.facts("state")}
     for each in part.selection.criteria:

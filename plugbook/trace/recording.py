@@ -43,6 +43,7 @@ from plugbook.trace.selection import (
     refuse_words,
     seq_number,
 )
+from plugbook.trace.source import LiveSource, Source
 from plugbook.trace.tree import Tree, grow
 
 if TYPE_CHECKING:
@@ -79,45 +80,7 @@ def open_recording(path: str | os.PathLike[str], *, check: bool = False) -> Reco
         except BaseException:
             reader.close()
             raise
-    return Recording(file, _Source(reader))
-
-
-class _Source:
-    """Where a recording and all selections of it read from, opened when first asked."""
-
-    def __init__(self, reader: Reader | None = None) -> None:
-        self._reader = reader
-
-    def reader(self) -> Reader:
-        if self._reader is None:
-            msg = "This recording was closed; open it again with open_recording(path)."
-            raise RecordingError(msg)
-        return self._reader
-
-    def close(self) -> None:
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
-            reader.close()
-
-
-class _LiveSource(_Source):
-    """Reads what a recorder of this process has recorded up to this moment."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def reader(self) -> Reader:
-        recorder = self._recorder
-        if not recorder.closed:
-            recorder.bring_up_to_date()
-        if self._reader is None:
-            path = recorder.store.path
-            if path is None:
-                self._reader = Reader.on_memory(recorder)
-            else:
-                self._reader = Reader.open(path if recorder.closed else recorder.store.working_path or path)
-        return self._reader
+    return Recording(file, Source(reader))
 
 
 class Recording:
@@ -130,7 +93,7 @@ class Recording:
         frame_budget_bytes: how much memory a frame may take before it is refused.
     """
 
-    def __init__(self, path: Path | None, source: _Source, selection: Selection | None = None) -> None:
+    def __init__(self, path: Path | None, source: Source, selection: Selection | None = None) -> None:
         self.path = path
         self.frame_budget_bytes = BUDGET_BYTES
         self._source = source
@@ -535,7 +498,7 @@ class LiveRecording(Recording):
     """A recording that this process is writing: everything up to this moment is in what it returns."""
 
     def __init__(self, recorder: Recorder) -> None:
-        super().__init__(recorder.store.path, _LiveSource(recorder))
+        super().__init__(recorder.store.path, LiveSource(recorder))
         self.recorder = recorder
 
     def mark(self, text: str, *, plugin: str = "") -> int:

@@ -7,8 +7,10 @@ with a picture beside it for every place that draws nothing.
 
 from __future__ import annotations
 
+import re
 import sys
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .palette import FAINT, INK, MUTED, PAPER
@@ -30,8 +32,17 @@ RENDERER: Final = "plugbook"
 VEGALITE_MIME: Final = "application/vnd.vegalite.v5+json"
 _SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.20.1.json"
 _DRAWN_AS: Final = "5.20"
-_SVG_KEPT: Final = 150_000
-"""Characters; a larger picture is stored as pixels, which take a tenth of it."""
+_SVG_KEPT: Final = 250_000
+"""Characters; a larger picture is stored as pixels."""
+_SHARPNESS: Final = 1.5
+"""Pixels for each pixel of the chart, for screens with fine ones."""
+_SIZE: Final = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
+
+WIDEST_LABEL: Final = 330
+"""Pixels for the longest label of an axis; what is longer is cut, and stands in the tooltip."""
+_LETTERS: Final = 112
+"""How many letters of a subtitle stand beside each other on the width of a chart."""
+_BETWEEN: Final = " · "
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 
 _CONFIG: Final[dict[str, Any]] = {
@@ -58,7 +69,7 @@ _CONFIG: Final[dict[str, Any]] = {
         "titleFontWeight": 400,
         "titlePadding": 8,
         "labelPadding": 5,
-        "labelLimit": 190,
+        "labelLimit": WIDEST_LABEL,
         "gridColor": FAINT,
         "domain": False,
         "ticks": False,
@@ -82,7 +93,7 @@ _CONFIG: Final[dict[str, Any]] = {
 def finish(chart: _Chart, title: str, subtitle: str | list[str]) -> _Chart:
     """Give a chart its title and the theme, and see to it that it shows without a network."""
     use_renderer()
-    heading = {"text": title, "subtitle": subtitle}
+    heading = {"text": title, "subtitle": _wrapped(subtitle)}
     themed: _Chart = chart.properties(title=heading).configure(**_CONFIG)  # type: ignore[attr-defined]
     return themed
 
@@ -155,23 +166,55 @@ def restore_renderer() -> None:
     altair.renderers.register(RENDERER, None)
 
 
-def mime_bundle(spec: dict[str, Any], **_options: Any) -> dict[str, Any]:
+def mime_bundle(spec: dict[str, Any], **_options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a chart sends to the page: live Vega-Lite, a picture for where that is not drawn, and words.
 
     The picture needs vl-convert (extra `charts`); without it the chart shows in JupyterLab only.
+
+    Returns:
+        The bundle, and the sizes of pictures in it.
     """
     spec = {**spec, "$schema": _SCHEMA}
-    bundle: dict[str, Any] = {VEGALITE_MIME: spec, "text/plain": _words(spec)}
+    picture, sizes = _picture(spec)
+    return {VEGALITE_MIME: spec, "text/plain": _words(spec), **picture}, sizes
+
+
+def _picture(spec: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+    """The chart drawn once and for all: as lines, or as pixels where lines would take more room."""
     try:
         import vl_convert
     except ImportError:
-        return bundle
-    picture = vl_convert.vegalite_to_svg(spec, vl_version=_DRAWN_AS)
-    if len(picture) <= _SVG_KEPT:
-        bundle["image/svg+xml"] = picture
-    else:
-        bundle["image/png"] = b64encode(vl_convert.svg_to_png(picture, scale=1.5)).decode()
-    return bundle
+        return {}, {}
+    lines = vl_convert.vegalite_to_svg(spec, vl_version=_DRAWN_AS)
+    if len(lines) > _SVG_KEPT:  # what makes it long is what it says of each mark to a screen reader
+        silent = {**spec, "config": {**spec.get("config", {}), "aria": False}}
+        lines = vl_convert.vegalite_to_svg(silent, vl_version=_DRAWN_AS)
+    if len(lines) <= _SVG_KEPT:
+        return {"image/svg+xml": lines}, {}
+    pixels = b64encode(vl_convert.svg_to_png(lines, scale=_SHARPNESS)).decode()
+    width, height = (round(float(number)) for number in _SIZE.findall(lines)[0])
+    # Shown at the size of the other charts, not pixel for pixel, which would double its letters.
+    return {"image/png": pixels}, {"image/png": {"width": width, "height": height}}
+
+
+def label_room(names: Iterable[str]) -> int:
+    """Pixels that names take on an axis, which is at most `WIDEST_LABEL`."""
+    return min(round(max(map(len, names), default=0) * 6.3) + 12, WIDEST_LABEL)
+
+
+def _wrapped(subtitle: str | list[str]) -> list[str]:
+    """The subtitle in lines that are no wider than a chart, broken where its parts end."""
+    lines: list[str] = []
+    for text in [subtitle] if isinstance(subtitle, str) else subtitle:
+        line, *rest = text.split(_BETWEEN)
+        for part in rest:
+            if len(line) + len(part) > _LETTERS:
+                lines.append(line)
+                line = part
+            else:
+                line += _BETWEEN + part
+        lines.append(line)
+    return lines
 
 
 def _words(spec: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Charts of a recording, with Altair: who needs whom, what happened when, what is slow, what is frequent.
 
-Each takes a recording (or a selection of one, or a host) and returns an Altair chart that shows without a
+Each takes a recording (a selection of one, its path, or a host) and returns an Altair chart that shows without a
 network. What is too much for a browser is added up first; the subtitle says so. Altair and pandas are
 imported by the first chart, never before.
 """
@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from .chart_style import ROWS_SENT, WIDTH, empty_chart, enable_renderer, finish, inline, tooltips
+from .chart_style import ROWS_SENT, WIDTH, empty_chart, enable_renderer, finish, inline, label_room, tooltips
 from .graph_chart import dependency_graph
 from .palette import INK, MUTED, OUTCOMES, PAPER, REST, SERIES, STATES
 from .units import count_text, duration_text
-from .views import recording_of
+from .views import opened, recording_of
 
 if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
-    from plugbook.host.host import Host
     from plugbook.trace.recording import Recording
 
     from .chart_data import Clock
+    from .views import Source
 
 __all__ = ["dependency_graph", "enable_renderer", "handler_latency", "timeline", "topic_rate"]
 
@@ -34,8 +34,10 @@ _DIAMONDS: Final = 40
 _SPANS_SHOWN: Final = ROWS_SENT - _ERRORS_SHOWN - _STATES_SHOWN - 2 * _OVERVIEW_BINS
 _RATE_BINS: Final = 60
 _LANE: Final = 24
-_BARS: Final = 400
-"""Pixels for bars where names stand to the left of them and counts to the right."""
+_COUNTS: Final = 150
+"""Pixels for what stands to the right of bars."""
+_NARROWEST: Final = 260
+"""Pixels that are left for bars beside the longest of names."""
 
 _LASTING: Final = ("active", "stopped", "failed", "quarantined", "unloaded")
 """The states worth a mark on a timeline; the others are passed through in a moment."""
@@ -50,28 +52,34 @@ _LOG_LABELS: Final = (
 )
 
 
-def timeline(source: Host | Recording, by: str = "plugin", lanes: int = 24) -> alt.VConcatChart | alt.Chart:
+def timeline(source: Source, by: str = "plugin", lanes: int = 24) -> alt.VConcatChart | alt.Chart:
     """Draw what ran when, a lane for each plugin or topic, errors marked.
 
     Drag across the strip at the bottom to look closer at a part of it.
 
     Args:
-        source: a recording, a selection of one, or a host for its live recording.
+        source: a recording, a selection of one, the path of one, or a host for its live recording.
         by: ``plugin`` for who ran, with lifecycle transitions; ``topic`` for what was handled.
         lanes: the most lanes drawn; those with the fewest calls share the last one.
 
     Raises:
         ValueError: `by` is neither of the two.
+        RecordingError: `source` is nothing that can be drawn.
     """
     if by not in ("plugin", "topic"):
         msg = f"a timeline has lanes by 'plugin' or by 'topic', not by {by!r}"
         raise ValueError(msg)
+    title = f"What ran when, by {by}"
+    with opened(source) as shown:
+        recording = recording_of(shown)
+        if recording is None:
+            return empty_chart(title, _NOT_TIMED)
+        return _timeline(recording, title, by, lanes)
+
+
+def _timeline(recording: Recording, title: str, by: str, lanes: int) -> alt.VConcatChart | alt.Chart:
     from . import chart_data
 
-    title = f"What ran when, by {by}"
-    recording = recording_of(source)
-    if recording is None:
-        return empty_chart(title, _NOT_TIMED)
     calls = recording.calls(
         columns=["seq", "time", "topic", "name", "plugin", "duration_ns", "outcome", "error"]
     )
@@ -138,10 +146,11 @@ def _draw_timeline(spans: pd.DataFrame, marks: list[dict[str, Any]], clock: Cloc
     layers = [_span_layer(spans, end).encode(x=x, y=y), *_error_layers(spans, x, y)]
     if marks:
         layers.append(_state_layer(marks).encode(x=x, y=y))
-    detail = alt.layer(*layers).properties(width=WIDTH - 130, height=alt.Step(_LANE))
+    width = max(WIDTH - 20 - label_room(order), _NARROWEST)
+    detail = alt.layer(*layers).properties(width=width, height=alt.Step(_LANE))
     strip = chart_data.overview(spans["at"], spans["outcome"].eq("error"), _OVERVIEW_BINS, end)
     whole = (
-        alt.Chart(inline(strip), width=WIDTH - 130, height=44)
+        alt.Chart(inline(strip), width=width, height=44)
         .mark_bar()
         .encode(
             x=alt.X(
@@ -241,22 +250,27 @@ def _timeline_notes(spans: pd.DataFrame, clock: Clock) -> list[str]:
     return notes
 
 
-def handler_latency(source: Host | Recording, handlers: int = 25) -> alt.LayerChart | alt.Chart:
+def handler_latency(source: Source, handlers: int = 25) -> alt.LayerChart | alt.Chart:
     """Draw how long each handler takes, on a logarithmic scale, those that cost the most time in all first.
 
     Times are own times: without the calls made inside, as a hook wrapper makes them. The thick bar holds the middle half of its calls, the thin one 5 to 95 in a hundred; the tick is the
     median, the circle the slowest call.
 
     Args:
-        source: a recording, a selection of one, or a host for its live recording.
+        source: a recording, a selection of one, the path of one, or a host for its live recording.
         handlers: the most handlers drawn.
     """
+    title = "How long handlers take themselves"
+    with opened(source) as shown:
+        recording = recording_of(shown)
+        if recording is None:
+            return empty_chart(title, _NOT_TIMED)
+        return _latency(recording, title, handlers)
+
+
+def _latency(recording: Recording, title: str, handlers: int) -> alt.LayerChart | alt.Chart:
     from . import chart_data
 
-    title = "How long handlers take themselves"
-    recording = recording_of(source)
-    if recording is None:
-        return empty_chart(title, _NOT_TIMED)
     calls = recording.calls(columns=["name", "plugin", "own_ns", "outcome"])
     calls = calls[calls["own_ns"].notna() & (calls["outcome"] != "open")]
     if calls.empty:
@@ -278,6 +292,7 @@ def _draw_latency(table: pd.DataFrame) -> Any:
 
     table = table.assign(note=[_cost(row) for row in table.to_dict("records")])
     low, high = float(table["low"].min()) * 0.8, float(table["max"].max()) * 1.25
+    width = max(WIDTH - label_room(table["handler"]) - _COUNTS, _NARROWEST)
     base = alt.Chart(inline(table.drop(columns="sum"))).encode(
         y=alt.Y("handler:N", sort=list(table["handler"]), title=None, axis=alt.Axis(labelColor=INK)),
         tooltip=tooltips("handler", "plugin", "calls", "errors", "median", "p95", "slowest", "total"),
@@ -296,12 +311,12 @@ def _draw_latency(table: pd.DataFrame) -> Any:
             x=alt.X("max:Q")
         ),
         base.mark_text(align="left", baseline="middle", fontSize=11).encode(
-            x=alt.value(_BARS + 14),
+            x=alt.value(width + 14),
             text="note:N",
             color=alt.condition("datum.errors > 0", alt.value(_ERROR), alt.value(MUTED)),
         ),
     )
-    return layers.properties(width=_BARS, height=alt.Step(28))
+    return layers.properties(width=width, height=alt.Step(28))
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -320,19 +335,24 @@ def _cost(row: Mapping[Any, Any]) -> str:
     return f"{cost}, {count_text(row['errors'], 'error')}" if row["errors"] else cost
 
 
-def topic_rate(source: Host | Recording, topics: int = 7) -> alt.Chart:
+def topic_rate(source: Source, topics: int = 7) -> alt.Chart:
     """Draw how many events of each topic there were over time.
 
     Args:
-        source: a recording, a selection of one, or a host for its live recording.
+        source: a recording, a selection of one, the path of one, or a host for its live recording.
         topics: how many topics get a colour of their own; the rest is added up.
     """
+    title = "Events over time, by topic"
+    with opened(source) as shown:
+        recording = recording_of(shown)
+        if recording is None:
+            return empty_chart(title, _NOT_TIMED)
+        return _rate(recording, title, topics)
+
+
+def _rate(recording: Recording, title: str, topics: int) -> alt.Chart:
     from . import chart_data
 
-    title = "Events over time, by topic"
-    recording = recording_of(source)
-    if recording is None:
-        return empty_chart(title, _NOT_TIMED)
     events = recording.events(columns=["time", "topic", "outcome"])
     if events.empty:
         return empty_chart(title, "No events were recorded here. Publish one, or widen the selection.")

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
-from plugbook.errors import PlugbookError
+from plugbook.errors import PlugbookError, suggestion
 from plugbook.replay.progress import draw_with
 
 from .progress import ProgressBars
@@ -38,8 +38,12 @@ _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The full name of each type -> the function of `pictures` that draws it; its subclasses are drawn alike."""
 
+_PLUGBOOK: Final = str(Path(__file__).parents[1]) + os.sep
+_PARSES_CELLS: Final = (str(Path(__file__).with_name("plugin_cell.py")), "parse")
+"""File and name of the function in which a cell of ``%%plugin`` that cannot be parsed is refused."""
+
 _MACHINERY: Final = (
-    str(Path(__file__).parents[1]) + os.sep,
+    _PLUGBOOK,
     *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     "<frozen",
 )
@@ -47,8 +51,12 @@ _MACHINERY: Final = (
 
 _RENDER: Final = "_render_traceback_"
 
-_progress: WeakKeyDictionary[Any, Disconnect] = WeakKeyDictionary()
-"""For each shell, what takes its progress bars away again."""
+_RED: Final = "\x1b[31m\x1b[1m"
+_OFF: Final = "\x1b[0m"
+_MORE: Final = "%tb shows the full traceback."
+
+_undo: WeakKeyDictionary[Any, Disconnect] = WeakKeyDictionary()
+"""For each shell, what takes its progress bars and its way to show errors away again."""
 
 
 def register(ip: InteractiveShell) -> None:
@@ -61,8 +69,14 @@ def register(ip: InteractiveShell) -> None:
     for path, name in _SHOWN.items():
         module, _, type_name = path.rpartition(".")
         formatter.for_type_by_name(module, type_name, _drawn_by(name))
-    setattr(PlugbookError, _RENDER, _Tracebacks(ip).method())
-    _progress[ip] = draw_with(ProgressBars())
+    tracebacks = _Tracebacks(ip).connect()
+    progress = draw_with(ProgressBars())
+
+    def undo() -> None:
+        tracebacks()
+        progress()
+
+    _undo[ip] = undo
 
 
 def unregister(ip: InteractiveShell) -> None:
@@ -75,12 +89,10 @@ def unregister(ip: InteractiveShell) -> None:
     formatter = _formatter(ip)
     for path in _SHOWN:
         formatter.pop(path, None)
-    if _RENDER in vars(PlugbookError):
-        delattr(PlugbookError, _RENDER)
     restore_renderer()
-    disconnect = _progress.pop(ip, None)
-    if disconnect is not None:
-        disconnect()
+    undo = _undo.pop(ip, None)
+    if undo is not None:
+        undo()
 
 
 def _formatter(ip: InteractiveShell) -> Any:
@@ -99,33 +111,104 @@ def _drawn_by(name: str) -> Callable[[Any], str]:
 
 
 class _Tracebacks:
-    """Shows our errors by their message, and in full when the same one is shown again, as ``%tb`` does."""
+    """Shows some errors by their message, and in full when the same one is shown again, as ``%tb`` does.
+
+    Those are our own, what pydantic says of an event, an interrupt of something that plugbook waited for, and a
+    cell of ``%%plugin`` that cannot be parsed. IPython asks an exception how it is shown; those that are not ours
+    cannot answer, so for them the shell's formatters are asked through here.
+    """
 
     def __init__(self, ip: InteractiveShell) -> None:
         self._ip = ip
         self._shown: WeakSet[PlugbookError] = WeakSet()
+        self._last = 0
+        self._full = ip.InteractiveTB.structured_traceback
+        self._syntax = ip.SyntaxTB.structured_traceback
 
-    def method(self) -> Callable[[PlugbookError], list[str]]:
-        """What IPython calls on an exception that has a `_render_traceback_`."""
+    def connect(self) -> Disconnect:
+        """Show errors so from now on; what is returned ends it."""
+        ip: Any = self._ip
+        mine = (self._others, self._syntax_error)
+        ip.InteractiveTB.structured_traceback, ip.SyntaxTB.structured_traceback = mine
+        # Through a function, for a bound method would not be given the error.
+        setattr(PlugbookError, _RENDER, lambda error: self.lines(error))  # noqa: PLW0108
 
-        def render(error: PlugbookError) -> list[str]:
-            return self.lines(error)
+        def disconnect() -> None:
+            for formatter, ours in zip((ip.InteractiveTB, ip.SyntaxTB), mine, strict=True):
+                if vars(formatter).get("structured_traceback") == ours:
+                    del formatter.structured_traceback
+            if _RENDER in vars(PlugbookError):
+                delattr(PlugbookError, _RENDER)
 
-        return render
+        return disconnect
 
     def lines(self, error: PlugbookError) -> list[str]:
         """The lines to print."""
         if error in self._shown:
-            full = self._ip.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
+            full = self._full(type(error), error, error.__traceback__)
             return [str(line) for line in full]
         self._shown.add(error)
         return short_traceback(error)
 
+    def _others(self, kind: type[BaseException], error: BaseException, *rest: Any, **options: Any) -> Any:
+        """What `structured_traceback` gives for an error that is not ours."""
+        short = None if id(error) == self._last else short_foreign(error)
+        # Such errors take no weak reference; the last one is kept alive by IPython, so its id is no other's.
+        self._last = id(error)
+        return self._full(kind, error, *rest, **options) if short is None else short
+
+    def _syntax_error(self, kind: Any, error: Any, frames: Any, *rest: Any) -> Any:
+        in_cell = any((frame.filename, frame.name) == _PARSES_CELLS for frame in frames or ())
+        shown: Any = [] if in_cell else frames
+        return self._syntax(kind, error, shown, *rest)
+
+
+def short_foreign(error: BaseException) -> list[str] | None:
+    """What a person wants first of an error that is not ours; None where that is the whole of it."""
+    if isinstance(error, KeyboardInterrupt):
+        frames = traceback.extract_tb(error.__traceback__)
+        waited = any(frame.filename.startswith(_PLUGBOOK) for frame in frames)
+        notes = [f"  {note}" for note in getattr(error, "__notes__", ())]
+        return _headed(error, f": {error}" if str(error) else "", notes) if waited else None
+    event = _event_in(error)
+    if event is None:
+        return None
+    found = error.errors(include_url=False, include_input=False)  # type: ignore[attr-defined]
+    frozen = any(each["type"] == "frozen_instance" for each in found)
+    told = f": {event.__name__} {'cannot be changed' if frozen else 'cannot be made of this'}"
+    return _headed(error, told, [f"  {_field_told(each, event)}" for each in found])
+
+
+def _headed(error: BaseException, told: str, lines: list[str]) -> list[str]:
+    place = _place(error, innermost=False)
+    at = [f"  at {place}"] if place else []
+    return [f"{_RED}{type(error).__name__}{_OFF}{told}", *lines, *at, _MORE]
+
+
+def _event_in(error: BaseException) -> type[Any] | None:
+    """The event that pydantic refused to make or to change, where that is what the error says."""
+    event = sys.modules.get("plugbook.events.event")
+    if event is None or type(error).__name__ != "ValidationError" or not hasattr(error, "errors"):
+        return None
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        for name in ("self", "cls"):
+            at = frame.f_locals.get(name)
+            kind = at if isinstance(at, type) else type(at)
+            if issubclass(kind, event.Event):
+                return kind
+    return None
+
+
+def _field_told(found: Mapping[str, Any], event: type[Any]) -> str:
+    field = ".".join(map(str, found["loc"]))
+    if found["type"] == "extra_forbidden" and len(found["loc"]) == 1:
+        return f"{field}: there is no such field.{suggestion(field, event.model_fields)}"
+    return f"{field}: {found['msg']}" if field else str(found["msg"])
+
 
 def short_traceback(error: PlugbookError) -> list[str]:
     """An error as a person wants it first: what and why, where in their code, and what it came from."""
-    red, bold, off = "\x1b[31m", "\x1b[1m", "\x1b[0m"
-    lines = [f"{red}{bold}{type(error).__name__}{off}: {error}"]
+    lines = [f"{_RED}{type(error).__name__}{_OFF}: {error}"]
     if place := _place(error, innermost=False):
         lines.append(f"  at {place}")
     cause = error.__cause__
@@ -133,7 +216,7 @@ def short_traceback(error: PlugbookError) -> list[str]:
         raised = f"{type(cause).__name__}: {cause}"
         where = _place(cause, innermost=True)
         lines.append(f"  from {raised}" + (f"\n    at {where}" if where else ""))
-    return [*lines, "%tb shows the full traceback."]
+    return [*lines, _MORE]
 
 
 def _place(error: BaseException, *, innermost: bool) -> str:

@@ -6,6 +6,7 @@ decision is made here. Changes may come from any thread, and so may requests.
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -36,6 +37,7 @@ _STARTABLE: Final = ("discovered", "resolved", "loaded", "stopped", "failed", "u
 _BUSY: Final = ("starting", "stopping")
 _READ_AT_ONCE: Final = 50_000
 _ACTIONS: Final = ("start", "stop", "restart")
+_ERRORS_PICTURED: Final = 10
 
 _open: WeakSet[Explorer] = WeakSet()
 
@@ -221,13 +223,17 @@ class Explorer(anywidget.AnyWidget):
         if shown is None:
             return None
         data, metadata = shown
+        if _is_unattended():
+            # Nobody will press a button, and whoever opens what is stored may have neither kernel nor network,
+            # which the widget, preferred to a picture wherever its state was stored, needs to be drawn.
+            data = {}
         return {**data, "text/plain": self._words(), "text/html": self.picture()}, metadata
 
     def picture(self) -> str:
         """What is shown at this moment as HTML, for where the widget cannot be drawn."""
         errors = [
             (row["time"], row["seq"], row["where"], row["topic"], _with_place(row))
-            for row in self.errors[:20]
+            for row in self.errors[:_ERRORS_PICTURED]
         ]
         log = table(
             ["time", "seq", "where", "event", "message"], errors, hidden=self.error_count - len(errors)
@@ -347,6 +353,16 @@ def _allowed(state: str, handle: Any) -> list[str]:
     if state in _STARTABLE and getattr(handle, "problem", None) is None:
         return ["start"]
     return []
+
+
+def _is_unattended() -> bool:
+    """Whether who runs the cells takes no input, as nbconvert, nbclient and papermill do not."""
+    ipython = sys.modules.get("IPython")
+    kernel = getattr(ipython.get_ipython(), "kernel", None) if ipython is not None else None
+    if kernel is None:
+        return False
+    asked: dict[str, Any] = kernel.get_parent("shell").get("content", {})
+    return not asked.get("allow_stdin", True)
 
 
 def _answer_while_a_cell_runs(comm: Any) -> None:

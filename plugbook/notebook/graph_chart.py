@@ -8,13 +8,12 @@ from .chart_style import ROWS_SENT, WIDTH, empty_chart, finish
 from .layout import Layout, Point, layered
 from .palette import INK, MUTED, PAPER, STATES, UNKNOWN, state_mark
 from .units import count_text
-from .views import EDGE_KINDS, Edge, PluginView, edges_of, plugins_of
+from .views import EDGE_KINDS, Edge, PluginView, edges_of, opened, plugins_of
 
 if TYPE_CHECKING:
     import altair as alt
 
-    from plugbook.host.host import Host
-    from plugbook.trace.recording import Recording
+    from .views import Source
 
 _ROW: Final = 38
 _BOX: Final = 26
@@ -31,20 +30,23 @@ _NO_STATE: Final = "state not recorded"
 _NEAR: Final = "(indexof(pick.name, datum.source) >= 0 || indexof(pick.name, datum.target) >= 0)"
 
 
-def dependency_graph(source: Host | Recording) -> alt.LayerChart | alt.Chart:
+def dependency_graph(source: Source) -> alt.LayerChart | alt.Chart:
     """Draw the plugins in layers, each to the right of what it needs, coloured by state.
 
     Args:
-        source: a host, drawn as it is now, or a recording, drawn as it ended.
+        source: a host, drawn as it is now, or a recording or the path of one, drawn as it ended.
 
     Returns:
         A chart in which pointing at a plugin picks out its edges.
+
+    Raises:
+        RecordingError: `source` is nothing that can be drawn.
     """
-    plugins = plugins_of(source)
     title = "Who needs whom"
+    with opened(source) as drawn:
+        plugins, edges = plugins_of(drawn), edges_of(drawn)
     if not plugins:
         return empty_chart(title, "There are no plugins here yet. Add one to the host, or record a run.")
-    edges = edges_of(source)
     # An edge of the picture runs the way things start: from what is needed to who needs it.
     names = [plugin.name for plugin in plugins]
     layout = layered(names, [(edge.target, edge.source) for edge in edges], columns=4)

@@ -51,6 +51,7 @@ class PluginCell:
         self._numbers = itertools.count(1)
         self._modules: dict[str, ModuleType] = {}
         self._given: dict[str, Any] = {}
+        self._told: set[str] = set()
         self._waiting: set[str] = set()
         self._made: Host | None = None
 
@@ -95,12 +96,7 @@ class PluginCell:
     def _execute(self, line: str, cell: str) -> tuple[ModuleType, dict[str, Any]]:
         """Run the cell in a new module; the module, and what it was given of the user's variables."""
         shell = self._shell
-        # The line with %%plugin counts, and so does every blank one, so that tracebacks name the line one sees.
-        blank = len(cell) - len(cell.lstrip("\n"))
-        source = "\n" * (1 + blank) + shell.transform_cell(cell)
-        raw = f"%%plugin {line}\n{cell}" if line else f"%%plugin\n{cell}"
-        file = shell.compile.cache(source, shell.displayhook.prompt_count, raw_code=raw)
-        tree = shell.compile.ast_parse(source, filename=file)
+        tree, file = self.parse(line, cell)
         module = ModuleType(f"{_MODULE}{next(self._numbers)}")
         seen = {name: shell.user_ns[name] for name in _names_in(tree) if name in shell.user_ns}
         vars(module).update(seen, __file__=file)
@@ -111,6 +107,21 @@ class PluginCell:
             del sys.modules[module.__name__]
             raise
         return module, seen
+
+    def parse(self, line: str, cell: str) -> tuple[ast.Module, str]:
+        """The cell as a syntax tree, and the file that tracebacks name it by.
+
+        Raises:
+            SyntaxError: it is shown without the frames that lead here, for the mistake is in no code that ran.
+        """
+        shell = self._shell
+        # The line with %%plugin counts, and so does every blank one, so that tracebacks name the line one sees.
+        blank = len(cell) - len(cell.lstrip("\n"))
+        source = "\n" * (1 + blank) + shell.transform_cell(cell)
+        raw = f"%%plugin {line}\n{cell}" if line else f"%%plugin\n{cell}"
+        file: str = shell.compile.cache(source, shell.displayhook.prompt_count, raw_code=raw)
+        tree: ast.Module = shell.compile.ast_parse(source, filename=file)
+        return tree, file
 
     def _share(self, module: ModuleType, seen: dict[str, Any]) -> None:
         """Put what the cell defined into the user's variables."""
@@ -123,12 +134,10 @@ class PluginCell:
                 kept.append(name)
                 continue
             names[name] = self._given[name] = value
-        if kept:
-            one = len(kept) == 1
-            click.echo(
-                f"Your own {', '.join(kept)} {'stays as it is' if one else 'stay as they are'}: the cell's "
-                f"{'is' if one else 'are'} used by the plugin alone."
-            )
+        for name in kept:
+            if name not in self._told:
+                self._told.add(name)
+                click.echo(_still_means(name, vars(module)[name]))
 
     def _is_ours(self, name: str, value: Any) -> bool:
         from_cell = str(getattr(value, "__module__", "")).startswith(_MODULE)
@@ -223,6 +232,18 @@ def _plugins_of(module: ModuleType) -> list[type[Plugin]]:
         msg = "this cell defines no plugin. Write a subclass of Plugin in it, or leave %%plugin out."
         raise ManifestError(msg)
     return plugins
+
+
+def _still_means(name: str, made: Any) -> str:
+    """What is said of a name that was the user's before the cell defined it, too."""
+    if isinstance(made, type):
+        return (
+            f"The name {name} in your notebook still means the class defined in another cell; "
+            "the host now runs this cell's."
+        )
+    return (
+        f"The name {name} in your notebook still means what another cell gave it; the plugin has this cell's."
+    )
 
 
 def _merge(changes: Changes, more: Any) -> None:

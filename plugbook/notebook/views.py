@@ -9,15 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from plugbook.errors import RecordingError
 from plugbook.trace.telling import first_line, place_of, recorded_place, tell
 
+from .markup import safe_repr
+
 if TYPE_CHECKING:
     import pandas as pd
 
+    from plugbook.host.host import Host
+    from plugbook.replay.player import Player
     from plugbook.trace.recording import Recording
+
+Source: TypeAlias = "Host | Recording | Player | str | PathLike[str]"
+"""What a view can be given."""
 
 EDGE_KINDS = ("requires", "capability", "optional", "conflicts")
 
@@ -110,11 +117,11 @@ def opened(source: Any) -> AbstractContextManager[Any]:
         from plugbook.trace.recording import open_recording
 
         return open_recording(source)
-    if hasattr(source, "play"):
+    if hasattr(source, "play") and not isinstance(source, type):
         source = source.host if source.host is not None else source.recording
-    if not (is_host(source) or hasattr(source, "facts")):
-        kind = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
-        msg = f"{kind} cannot be drawn: give a host, a recording, a player, or the path of a recording"
+    if isinstance(source, type) or not (is_host(source) or hasattr(source, "facts")):
+        given = f"the class {source.__name__}" if isinstance(source, type) else safe_repr(source)
+        msg = f"{given} cannot be drawn; give a host, a recording, a player, or the path of a recording."
         raise RecordingError(msg)
     return nullcontext(source)
 

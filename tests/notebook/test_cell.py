@@ -86,12 +86,42 @@ def test_a_plugin_that_does_not_start_is_an_error(shop):
 
 
 def test_a_name_of_the_users_is_never_overwritten(shop, capsys):
-    """A variable that did not come from such a cell stays, and that is said."""
+    """A variable that did not come from such a cell stays, and that is said the first time."""
     shop.run("RATE = 'mine'")
     shop.run(tax(0.5))
     assert shop.ip.user_ns["RATE"] == "mine"
-    assert "Your own RATE stays as it is" in capsys.readouterr().out
+    said = "The name RATE in your notebook still means what another cell gave it; the plugin has this cell's."
+    assert said in capsys.readouterr().out
     assert taxed(shop) == 5.0
+    shop.run(tax(0.2))
+    assert said not in capsys.readouterr().out
+
+
+def test_a_class_of_the_users_stays_beside_the_plugin_of_its_name(shop, capsys):
+    """Where a plugin class was defined in an ordinary cell, it is said which of the two the host runs."""
+    before = shop.ip.user_ns["Billing"]
+    shop.run("%%plugin\nclass Billing(Plugin, requires=['ledger']):\n    pass")
+    assert shop.ip.user_ns["Billing"] is before
+    assert "still means the class defined in another cell; the host now runs this" in capsys.readouterr().out
+
+
+def test_a_cell_that_cannot_be_parsed_shows_the_line_alone(shop, capsys):
+    """A mistake of syntax is shown as in any cell: the line and a mark below it, without the frames of plugbook."""
+    shop.fail("%%plugin\nclass Tax(Plugin:\n    pass")
+    shown = capsys.readouterr().out
+    assert ":2" in shown
+    assert "class Tax(Plugin:" in shown
+    assert "invalid syntax" in shown
+    assert "plugin_cell.py" not in shown
+    assert len(shown.splitlines()) < 8
+
+
+def test_what_cannot_be_parsed_elsewhere_is_shown_in_full(shop, capsys):
+    """A mistake of syntax in code that a cell runs keeps the frames that led to it."""
+    shop.fail("def load():\n    exec('1 +')\nload()")
+    shown = capsys.readouterr().out
+    assert "Traceback" in shown
+    assert "load" in shown
 
 
 def test_its_source_is_found_and_it_can_be_pickled(shop):

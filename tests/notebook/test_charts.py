@@ -1,8 +1,10 @@
 """The charts: right rows, bounded, never an exception, and shown without a network."""
 
 import json
+import struct
 import subprocess
 import sys
+from base64 import b64decode
 
 import altair as alt
 import pytest
@@ -10,9 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugbook import Event, Host, Plugin, on
+from plugbook.errors import RecordingError
 from plugbook.notebook import charts
 from plugbook.notebook.chart_data import nice_width
-from plugbook.notebook.chart_style import RENDERER, VEGALITE_MIME, mime_bundle, restore_renderer
+from plugbook.notebook.chart_style import (
+    RENDERER,
+    VEGALITE_MIME,
+    label_room,
+    mime_bundle,
+    restore_renderer,
+)
 from tests.notebook.fakes import FakeHost, FakeRecording, call, event, manifest, state
 
 ALL = [charts.dependency_graph, charts.timeline, charts.handler_latency, charts.topic_rate]
@@ -98,10 +107,51 @@ def test_a_real_host_is_drawn(draw):
 @pytest.mark.parametrize("draw", ALL)
 def test_a_chart_draws_both_live_and_as_a_picture(draw):
     """A chart reaches the page as Vega-Lite 5, as a picture and as words."""
-    bundle = mime_bundle(draw(shop()).to_dict())
+    bundle, _ = mime_bundle(draw(shop()).to_dict())
     assert "/v5" in bundle[VEGALITE_MIME]["$schema"]
     assert bundle["image/svg+xml"].startswith("<svg")
     assert bundle["text/plain"].startswith("Chart: ")
+
+
+def test_a_picture_of_pixels_is_as_large_as_the_others(monkeypatch):
+    """A picture too long to be stored as lines is shown at the size of the chart, not at that of its pixels."""
+    monkeypatch.setattr("plugbook.notebook.chart_style._SVG_KEPT", 1000)
+    bundle, sizes = mime_bundle(charts.topic_rate(shop()).to_dict())
+    width, _height = struct.unpack(">II", b64decode(bundle["image/png"])[16:24])
+    assert 600 < sizes["image/png"]["width"] < 800
+    assert width == pytest.approx(sizes["image/png"]["width"] * 1.5, abs=2)
+
+
+def test_nothing_of_a_chart_is_cut_off():
+    """Subtitles are wrapped to the width of the chart, and the names of handlers have the room they take."""
+    long = "DatasetteRouter.handle_what_somebody_asked_for_at_last"
+    spec = charts.handler_latency(FakeRecording(calls=[{**call(1), "name": long}])).to_dict()
+    assert spec["config"]["axis"]["labelLimit"] >= label_room([long]) > 300
+    assert spec["width"] + label_room([long]) < 760
+    assert all(len(line) < 115 for line in charts.dependency_graph(shop()).to_dict()["title"]["subtitle"])
+
+
+@pytest.mark.parametrize("draw", ALL)
+def test_a_chart_of_a_path_opens_the_recording_there(draw, tmp_path):
+    """A path is as good as the recording at it, which is closed again."""
+    with Host() as host, host.record(tmp_path / "run.plugbook"):
+        pass
+    for path in (tmp_path / "run.plugbook", str(tmp_path / "run.plugbook")):
+        assert draw(path).to_dict()["title"]["text"]
+
+
+@pytest.mark.parametrize("draw", ALL)
+@pytest.mark.parametrize("source", [3, None, Host, {"a": 1}])
+def test_a_chart_of_something_else_says_what_is_wanted(draw, source):
+    """Neither host nor recording nor path: the error says what to give."""
+    with pytest.raises(RecordingError, match="give a host, a recording, a player, or the path"):
+        draw(source)
+
+
+def test_a_chart_of_a_player_is_of_what_it_plays():
+    """A player is drawn as its host."""
+    with Host() as host, host.replay(host.recording, rate=None) as player:
+        assert "no plugins here" in json.dumps(charts.dependency_graph(player).to_dict())
 
 
 @pytest.mark.parametrize("draw", ALL[1:])

@@ -1,5 +1,9 @@
 """What is shown on a cell's last line: escaped, small, without side effects, and taken back by `unregister`."""
 
+import asyncio
+import signal
+import threading
+
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from pydantic import BaseModel
@@ -171,11 +175,13 @@ def test_unregister_leaves_nothing(shop):
     shell = InteractiveShell()
     formatter = shell.display_formatter.formatters["text/html"]
     before = dict(formatter.type_printers), dict(formatter.deferred_printers)
+    tracebacks = shell.InteractiveTB.structured_traceback, shell.SyntaxTB.structured_traceback
     display.register(shell)
     html(shell, shop)
     display.unregister(shell)
     assert (dict(formatter.type_printers), dict(formatter.deferred_printers)) == before
     assert not hasattr(PlugbookError, "_render_traceback_")
+    assert (shell.InteractiveTB.structured_traceback, shell.SyntaxTB.structured_traceback) == tracebacks
     shell.history_manager.end_session()
     shell.history_manager = None
 
@@ -202,6 +208,61 @@ def test_a_plugin_error_names_its_cause_and_where_it_was_raised(ip, shop, capsys
     short = capsys.readouterr().out
     assert "from RuntimeError" in short
     assert "raise RuntimeError(EVIL)" in short
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ("OrderPlaced(order_id='x')", ["OrderPlaced cannot be made of this", "order_id: Input should be"]),
+        ("OrderPlaced(ordr_id=1)", ["order_id: Field required", "Did you mean 'order_id'?"]),
+        ("placed.order_id = 4", ["OrderPlaced cannot be changed", "order_id: Instance is frozen"]),
+        ("OrderPlaced(3)", ["write OrderPlaced(order_id=3)"]),
+    ],
+)
+def test_a_mistake_with_an_event_names_the_field(ip, capsys, cell, told):
+    """What pydantic refuses is told by the field and what is wrong with it; `%tb` shows all of it."""
+    ip.user_ns |= {"OrderPlaced": OrderPlaced, "placed": OrderPlaced(order_id=1)}
+    ip.run_cell(cell)
+    short = capsys.readouterr().out
+    for each in (*told, cell, "%tb"):
+        assert each in short
+    assert "pydantic.dev" not in short
+    assert len(short.splitlines()) < 8
+    ip.run_line_magic("tb", "")
+    assert "Traceback" in capsys.readouterr().out
+
+
+def test_other_models_of_pydantic_are_shown_as_ever(ip, capsys):
+    """Only events are told in our words; a model of somebody else's is none of our business."""
+    ip.run_cell("from pydantic import BaseModel\nclass Other(BaseModel):\n    n: int\nOther(n='x')")
+    assert "Traceback" in capsys.readouterr().out
+
+
+def test_an_interrupt_of_a_handler_is_shown_without_our_frames(ip, shop, capsys):
+    """Interrupting what plugbook waits for shows the line that waits, and `%tb` the rest."""
+
+    class Hanging(Plugin, name="hanging"):
+        @on(OrderPlaced)
+        async def hang(self, event: OrderPlaced) -> None:
+            threading.Timer(0.1, signal.raise_signal, (signal.SIGINT,)).start()
+            await asyncio.sleep(60)
+
+    shop.add(Hanging)
+    ip.user_ns |= {"shop": shop, "OrderPlaced": OrderPlaced}
+    ip.run_cell("shop.publish(OrderPlaced(order_id=1))")
+    short = capsys.readouterr().out
+    assert "KeyboardInterrupt" in short
+    assert "plugbook was waiting for Hanging.hang" in short
+    assert "shop.publish(OrderPlaced(order_id=1))" in short
+    assert len(short.splitlines()) < 6
+    ip.run_line_magic("tb", "")
+    assert "drain.py" in capsys.readouterr().out
+
+
+def test_an_interrupt_of_somebody_elses_code_is_shown_as_ever(ip, capsys):
+    """Where plugbook had no part, the whole traceback is shown."""
+    ip.run_cell("raise KeyboardInterrupt")
+    assert "Traceback" in capsys.readouterr().out
 
 
 def test_a_player_shows_where_it_stands_and_what_it_did(shop):

@@ -13,6 +13,7 @@ CELLS = [
     "%pb why echoo",
     "%pb list",
     "import plugbook\n[record.cell[0] for record in plugbook.current().recording.select(kinds='event').records()]",
+    "plugbook.current().explore()",
     "%unload_ext plugbook",
     "%pb list",
 ]
@@ -60,6 +61,13 @@ def test_records_carry_the_execution_count(cells):
     assert texts(cells[7]) == "[4, 5]"
 
 
+def test_a_notebook_that_nobody_watches_keeps_the_picture_of_an_explorer(cells):
+    """Who executes it takes no input, and stores a picture: a stored widget could be drawn by few, and by none offline."""
+    data = cells[8].outputs[0]["data"]
+    assert "application/vnd.jupyter.widget-view+json" not in data
+    assert "1 of 1 plugin active" in data["text/html"]
+
+
 def test_after_unloading_the_magic_is_gone(cells):
     """%pb is not known any more."""
-    assert "not found" in texts(cells[9])
+    assert "not found" in texts(cells[10])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
@@ -49,6 +51,16 @@ Config = Mapping[str, Mapping[str, Any]]
 PluginName = str | type[Plugin]
 
 
+_open_hosts: weakref.WeakSet[Host] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_hosts() -> None:
+    """Run the cleanups of hosts that nobody closed: a loop that runs on while Python ends may crash it."""
+    for host in list(_open_hosts):
+        host.close()
+
+
 class Host:
     """Plugins under one roof.
 
@@ -83,6 +95,7 @@ class Host:
         self, plugins: Iterable[type[Plugin]] = (), *, config: Config | None = None, timing: bool = True
     ) -> None:
         self._is_closed = False
+        _open_hosts.add(self)
         self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing)
         self._registry = Registry(self.bus.rank)
         self.bus.advise(partial(who_would_handle, self._registry.handles))
@@ -266,6 +279,7 @@ class Host:
         if self._is_closed:
             return
         self._is_closed = True
+        _open_hosts.discard(self)
         self._perform(self._requests.stop_all)
         self.bus.loop.close()
         self.bus.close()

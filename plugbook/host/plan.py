@@ -112,7 +112,7 @@ class Changes:
 
 def _at(error: BaseException) -> str:
     place = place_of(error, brief=True)
-    return f", at {place}" if place else ""
+    return f" ({place})" if place else ""
 
 
 def _past(verb: str) -> str:

@@ -55,4 +55,4 @@ def _ended(record: Record) -> str:
         return f"{record.outcome}: {record.reason}"
     message = first_line(str(error.get("message", "")))
     place = recorded_place(error, brief=True)
-    return f"{error.get('type')}: {message}" + (f", at {place}" if place else "")
+    return f"{error.get('type')}: {message}" + (f" ({place})" if place else "")

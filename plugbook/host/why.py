@@ -51,7 +51,8 @@ def _first_cause(handle: PluginHandle, subject: str, chain: list[str]) -> str:
         chain.extend(handle.problem.sentences)
         return handle.problem.remedy
     if handle.error is not None:
-        chain.append(f"{subject} raised {tell(handle.error)} in {handle.phase}")
+        raised = "" if isinstance(handle.error, BaseExceptionGroup) else f"{subject} raised "
+        chain.append(f"{raised}{tell(handle.error)} in {handle.phase}")
         return f"mend {place_of(handle.error) or 'what raised it'}, then start {handle.name!r} again"
     if handle.state is State.QUARANTINED:
         chain.append(handle.reason or f"{subject} was set aside after too many failures")

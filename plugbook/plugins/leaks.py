@@ -10,9 +10,9 @@ import traceback
 import types
 import weakref
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar
 
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
@@ -24,6 +24,8 @@ Runner = threading.Thread | asyncio.Task[Any]
 
 _OUR_THREADS = ("plugbook", "asyncio_")
 """Those of the host's loop, of its executor too, which end with the host."""
+T = TypeVar("T")
+
 _MOST_VISITED = 5_000
 _HOUSEKEEPING = ("plugbook.", "_pytest.", "gc", "weakref")
 
@@ -162,28 +164,30 @@ def path_to(target: object, ignore: Iterable[object] = ()) -> str:
 
 def _step(holder: object, held: object) -> tuple[str, bool]:
     """How `holder` holds `held`, and whether the path ends there."""
-    if isinstance(holder, types.FrameType):
+    if _is(holder, types.FrameType):
         return _step_of_frame(holder)
-    if isinstance(holder, types.TracebackType):
-        return "", False
-    if isinstance(holder, BaseException):
-        return f" in the traceback of a {type(holder).__qualname__}", False
-    if isinstance(holder, dict):
+    if _is(holder, dict):
         key = next((key for key, value in holder.items() if value is held), None)
         module = _module_of(holder)
         if module is not None:
             return f"{module}.{key}", True
         return f"[{key!r}]" if not isinstance(key, str) else f".{key}", False
-    if isinstance(holder, list | tuple):
+    if _is(holder, list):
         position = next((n for n, value in enumerate(holder) if value is held), "?")
         return f"[{position}]", False
-    if isinstance(holder, types.MethodType):
-        return f" bound as {holder.__func__.__qualname__}", False
-    if isinstance(holder, types.CellType):
-        return " in a closure", False
-    if isinstance(holder, types.FunctionType):
-        return f" of function {holder.__qualname__}", False
-    return f" of a {type(holder).__qualname__}", False
+    if _is(holder, types.TracebackType):
+        return "", False
+    kind = next((kind for kind in _SAID if _is(holder, kind)), None)
+    return (_SAID[kind](holder) if kind else f" of a {type(holder).__qualname__}"), False
+
+
+_SAID: dict[type, Callable[[Any], str]] = {
+    BaseException: lambda error: f" in the traceback of a {type(error).__qualname__}",
+    tuple: lambda _: " in a tuple",  # it may still be under construction, so its items are not looked at
+    types.MethodType: lambda method: f" bound as {method.__func__.__qualname__}",
+    types.CellType: lambda _: " in a closure",
+    types.FunctionType: lambda function: f" of function {function.__qualname__}",
+}
 
 
 def _step_of_frame(frame: types.FrameType) -> tuple[str, bool]:
@@ -201,9 +205,14 @@ def _module_of(namespace: dict[Any, Any]) -> str | None:
 
 def _is_housekeeping(holder: object) -> bool:
     """Whether it is this search itself, or a frame of plugbook's own that is about to end."""
-    if isinstance(holder, types.FrameType):
+    if _is(holder, types.FrameType):
         return str(holder.f_globals.get("__name__", "")).startswith(_HOUSEKEEPING)
-    return isinstance(holder, deque | Iterator)
+    return _is(holder, deque) or hasattr(type(holder), "__next__")
+
+
+def _is(holder: object, kind: type[T]) -> TypeGuard[T]:
+    """`isinstance` that asks the type alone: anything alive may turn up here, also what is half built."""
+    return issubclass(type(holder), kind)
 
 
 # -- whose code it is -----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 import threading
 import time
@@ -572,3 +573,25 @@ def test_a_plugin_whose_policy_is_raise_lets_publish_raise():
         assert host.states == {"strict": "active"}
     with pytest.raises(ManifestError, match="policy"):
         type("Lax", (Plugin,), {}, policy="ignore")
+
+
+def test_a_host_that_nobody_closed_is_closed_when_python_ends(tmp_path):
+    """At the end of the process every cleanup runs, also of plugins whose tasks still run."""
+    script = (
+        "import asyncio\n"
+        "from plugbook import Host, Plugin\n"
+        "class Ticker(Plugin):\n"
+        "    def start(self, ctx):\n"
+        "        async def tick():\n"
+        "            while True:\n"
+        "                await asyncio.sleep(0)\n"
+        "        ctx.spawn(tick())\n"
+        "        ctx.defer(print, 'cleaned up')\n"
+        "host = Host([Ticker])\n"
+        "host.start()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "cleaned up\n"
+    assert done.stderr == ""

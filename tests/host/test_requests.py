@@ -82,7 +82,7 @@ def test_a_cycle_is_called_one_and_its_remedy_is_told():
 
     with Host([One, Two]) as host:
         told = str(host.start())
-        assert "one requires two; two requires one; that is a cycle. Make one of them optional" in told
+        assert "one requires two; two requires one: that is a cycle. Make one of them optional" in told
         assert "you asked for" not in told
 
 

@@ -49,7 +49,7 @@ def test_why_of_an_active_plugin_counts_its_failed_calls_and_tells_the_last(host
     told = why.troubles[0]
     assert told.startswith("2 calls failed since; the last: Shaky.divide for clock.tick")
     assert f"#{report.calls[0].seq // 1024}" in told
-    assert "ZeroDivisionError: division by zero, at test_why.py:" in told
+    assert "ZeroDivisionError: division by zero (test_why.py:" in told
     assert "test_why.py:" in why.remedy
     assert told in str(why)
 
@@ -68,7 +68,7 @@ def test_why_tells_of_a_failed_background_task(host):
     host.plugins["shaky"].instance.future.result(5)
     (told,) = host.why("shaky").troubles
     assert told.startswith("1 background task failed since; the last: background task shaky.printer failed")
-    assert "ValueError: out of paper, at test_why.py:" in told
+    assert "ValueError: out of paper (test_why.py:" in told
     assert "ValueError: out of paper" in str(host.recording.summary())
 
 

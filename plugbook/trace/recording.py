@@ -214,6 +214,9 @@ class Recording:
         """
         import pandas as pd
 
+        if not isinstance(text, str):
+            msg = f"sql takes a query as text, not {text!r}: sql('SELECT * FROM calls')."
+            raise SelectionError(msg)
         try:
             columns, rows = self._source.reader().table(text, params)
         except sqlite3.Error as error:

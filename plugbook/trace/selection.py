@@ -399,13 +399,22 @@ def _matching(patterns: Patterns, reader: Reader) -> list[int]:
 
 
 def seqs_between(reader: Reader, moments: tuple[Moment, Moment]) -> tuple[int, int]:
-    """The first and last seq of the rows between two moments, both included."""
+    """The first and last seq of the rows between two moments, both included.
+
+    Raises:
+        SelectionError: one of them is no moment, or the second is before the first.
+    """
     start = reader.query("SELECT time_ns FROM rows ORDER BY seq LIMIT 1")
     if not start:
         return 0, -1
     begin, end = moments
-    first = 0 if begin is None else first_at(reader, moment_ns(begin, start[0][0]))
-    last = None if end is None else first_at(reader, moment_ns(end, start[0][0]) + 1)
+    begin_ns = None if begin is None else moment_ns(begin, start[0][0])
+    end_ns = None if end is None else moment_ns(end, start[0][0])
+    if begin_ns is not None and end_ns is not None and end_ns < begin_ns:
+        msg = f"time= goes backwards, from {begin} to {end}. Write the earlier moment first."
+        raise SelectionError(msg)
+    first = 0 if begin_ns is None else first_at(reader, begin_ns)
+    last = None if end_ns is None else first_at(reader, end_ns + 1)
     return (LAST_SEQ if first is None else first), (LAST_SEQ if last is None else last - 1)
 
 

@@ -378,6 +378,7 @@ def test_times_select_rows(shop):
         ({"where": 3}, "3 is neither"),
         ({"topic": "order.*"}, "Did you mean 'topics'"),
         ({"time": ("never", None)}, "not a moment"),
+        ({"time": (3.0, 1.0)}, "backwards, from 3.0 to 1.0"),
         ({"where": "nonsense ("}, "not understood"),
         ({"where": "1); DELETE FROM rows; --"}, "not understood"),
     ],
@@ -474,6 +475,7 @@ def test_sql_reads_and_never_writes(shop):
         "CREATE TABLE x(y)",
         "PRAGMA user_version=9; SELECT 1",
         "SELECT nothing",
+        3,
     ):
         with pytest.raises(SelectionError):
             shop.sql(text)

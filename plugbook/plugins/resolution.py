@@ -71,9 +71,8 @@ class Problem:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The facts from this plugin down to the first cause, each once."""
-        facts = [fact for problem in self.chain for fact in problem.facts]
-        end = ["that is a cycle"] if self.chain[-1].kind == "cycle" else []
-        return tuple(dict.fromkeys(facts + end))
+        *facts, last = dict.fromkeys(fact for problem in self.chain for fact in problem.facts)
+        return (*facts, f"{last}: that is a cycle" if self.chain[-1].kind == "cycle" else last)
 
     @property
     def explanation(self) -> str:

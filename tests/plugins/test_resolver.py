@@ -78,7 +78,7 @@ PROBLEMS = {
     "cycle": (
         [plugin("a", requires=["b"]), plugin("b", needs=["c"]), plugin("c2", requires=["a"], provides=["c"])],
         "cycle",
-        "you asked for a; a requires b; b needs c, which c2 provides; c2 requires a; that is a cycle",
+        "you asked for a; a requires b; b needs c, which c2 provides; c2 requires a: that is a cycle",
         "Make one of them optional",
     ),
 }

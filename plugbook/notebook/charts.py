@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from plugbook.trace.recording import Recording
 
     from .chart_data import Clock
+    from .lifecycle_chart import Lifecycle
     from .views import Source
 
-__all__ = ["dependency_graph", "enable_renderer", "handler_latency", "timeline", "topic_rate"]
+__all__ = ["dependency_graph", "enable_renderer", "handler_latency", "lifecycle", "timeline", "topic_rate"]
 
 _OVERVIEW_BINS: Final = 120
 _ERRORS_SHOWN: Final = 600
@@ -412,3 +413,10 @@ def _whole_numbers(most: int) -> alt.Axis:
     import altair as alt
 
     return alt.Axis(values=list(range(most + 1))) if most <= 5 else alt.Axis(tickCount=5)
+
+
+def lifecycle() -> Lifecycle:
+    """Draw the states that a plugin goes through, and what leads from one to the next."""
+    from .lifecycle_chart import Lifecycle
+
+    return Lifecycle()

@@ -177,8 +177,10 @@ def _step(holder: object, held: object) -> tuple[str, bool]:
         return f"[{position}]", False
     if _is(holder, types.TracebackType):
         return "", False
-    kind = next((kind for kind in _SAID if _is(holder, kind)), None)
-    return (_SAID[kind](holder) if kind else f" of a {type(holder).__qualname__}"), False
+    for kind, say in _SAID.items():
+        if issubclass(type(holder), kind):
+            return say(holder), False
+    return f" of a {type(holder).__qualname__}", False
 
 
 _SAID: dict[type, Callable[[Any], str]] = {

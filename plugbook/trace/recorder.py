@@ -42,6 +42,9 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 PACKED_ROWS: Final = 2_000
 """How many rows are packed at once: so few that the garbage collector seldom sees a dispatch twice."""
 
+WAITING_ROWS: Final = 5_000
+"""How many rows may wait to be packed while another thread commits; beyond, a publisher waits for it."""
+
 _WRITE_AFTER_NS: Final = 200_000_000
 _HEAD_START_NS: Final = 100_000_000
 """By how much the timer commits before a publisher does."""
@@ -96,7 +99,7 @@ class Recorder:
         self.next_seq: Callable[[], int] = itertools.count(store.first_free_block(), BLOCK).__next__
         self.rows: list[Any] = []
         self.deadline = _NEVER if store.path is None else tick() + _WRITE_AFTER_NS
-        self._most = MOST_ROWS  # rows that are not packed: beyond, a publisher waits for whoever writes
+        self._most = WAITING_ROWS
         self.limit = MOST_ROWS if store.path is None else PACKED_ROWS
         self.dropped = 0
         self.closed = False
@@ -323,7 +326,7 @@ class Recorder:
         is_late = tick() > self.deadline
         if self._failure is not None and not again and not is_late:
             self._bound_backlog()
-        elif is_due or is_late or len(batch.rows) > MOST_ROWS or batch.size_bytes > MOST_BYTES:
+        elif is_due or is_late or len(batch.rows) > MOST_ROWS - WAITING_ROWS or batch.size_bytes > MOST_BYTES:
             self._spent_ns += clock() - begun
             begun = clock()
             if batch:
@@ -348,8 +351,9 @@ class Recorder:
         self._kept_facts = {}
         if items:
             each = max(1, (batch.size_bytes - size_before) // len(items))
-            self._most = max(100, min(MOST_ROWS, MOST_BYTES // each))
-            self.limit = self._most if self.store.path is None else min(self._most, PACKED_ROWS)
+            most = max(100, min(MOST_ROWS, MOST_BYTES // each))
+            self._most = min(most, WAITING_ROWS)
+            self.limit = most if self.store.path is None else min(most, PACKED_ROWS)
 
     def _pack_singly(self, items: list[Any], batch: Batch) -> None:
         """Pack what can be packed: one row that an adapter or a plugin made wrongly costs no other."""

@@ -94,7 +94,7 @@ def test_a_publisher_packs_and_commits_what_is_overdue_or_much(bench, monkeypatc
     recorder.deadline = 0
     recorder.make_room()
     assert count_rows(recorder.store.path) == 1
-    monkeypatch.setattr(recorder_module, "MOST_ROWS", 10)
+    monkeypatch.setattr(recorder_module, "MOST_ROWS", recorder_module.WAITING_ROWS + 10)
     for _ in range(11):
         dispatch(recorder)
     recorder.make_room()
@@ -122,7 +122,7 @@ def test_a_publisher_does_not_wait_for_who_commits(bench):
     recorder.make_room()
     assert len(recorder.rows) == 1
     threading.Timer(0.05, may_end.set).start()
-    for _ in range(recorder_module.MOST_ROWS):
+    for _ in range(recorder_module.WAITING_ROWS):
         dispatch(recorder)
     recorder.make_room()
     assert may_end.is_set()

@@ -305,8 +305,10 @@ def _plugin_rows(source: Any, tally: Tally) -> list[dict[str, Any]]:
 
 
 def _is_foreign(source: Any, rows: list[dict[str, Any]]) -> bool:
-    """Whether it is a recording of plugins that have no lifecycle of ours."""
-    return not is_host(source) and bool(rows) and not any(row["state"] for row in rows)
+    """Whether it is a recording of plugins without a lifecycle: of a foreign system, or without any state."""
+    if is_host(source) or not rows:
+        return False
+    return "plugin_system" in source.facts("origin") or not any(row["state"] for row in rows)
 
 
 def _counts(rows: list[dict[str, Any]], *, live: bool, foreign: bool) -> str:

@@ -167,6 +167,17 @@ def test_plugins_of_a_foreign_system_are_told_by_their_calls():
     explorer.close()
 
 
+def test_a_foreign_system_that_was_attached_to_is_told_by_its_calls():
+    """That its plugins are registered says little; what they did is shown for them, too."""
+    recording = FakeRecording(
+        calls=[call(1, "mail")],
+        facts={"state": {"mail": "active"}, "origin": {"plugin_system": {"system": "pluggy"}}},
+    )
+    explorer = Explorer(recording)
+    assert explorer.counts == "1 plugin · 1 call"
+    explorer.close()
+
+
 def test_counting_calls_is_left_alone_for_a_while(monkeypatch):
     """A recording that grows is counted again, but never more than a tenth of the time."""
     now = iter(range(100))

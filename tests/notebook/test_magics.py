@@ -250,7 +250,7 @@ def test_a_replay_is_driven_by_words(recorded):
     recorded.run(f"%pb seek {first + 1}")
     assert recorded.run("%pb step").event.order_id == 1
     recorded.run("%pb seek --time 0")
-    assert recorded.run("%pb resume").state == "ended"
+    assert recorded.run("%pb continue").state == "ended"
     assert recorded.run("%pb pause") is player
     assert recorded.run(f"%pb replay $where --rate max --until {first}").position.index == 1
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--topics", multiple=True, type=TOPIC, help="Play only events of these topics.")
 @click.option("--plugins", multiple=True, type=PLUGIN, help="Play only what these plugins published.")
 @click.option("--until", type=SEQ, help="Pause behind this event.")
-@click.option("--paused", is_flag=True, help="Do not play yet: 'step' and 'resume' do.")
+@click.option("--paused", is_flag=True, help="Do not play yet: 'step' and 'continue' do.")
 @click.option("--background", is_flag=True, help="Return at once, while it plays.")
 def replay(door: Door, rate: float | None, paused: bool, background: bool, **options: Any) -> Player:
     """Play a recording's events to the host's plugins once more, or without a host to nobody.
@@ -48,8 +48,8 @@ def pause(door: Door) -> Player:
     return _player(door).pause()
 
 
-@word(doors=NOTEBOOK)
-def resume(door: Door) -> Player:
+@word(name="continue", doors=NOTEBOOK)
+def continue_(door: Door) -> Player:
     """Go on with the replay."""
     return _player(door).resume()
 

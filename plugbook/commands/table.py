@@ -62,7 +62,7 @@ WORDS: Final[tuple[Word, ...]] = (
     recordings.explore,
     playback.replay,
     playback.pause,
-    playback.resume,
+    playback.continue_,
     playback.step,
     playback.seek,
     help_,

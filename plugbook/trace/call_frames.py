@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.trace.frames import (
     Table,
+    bounds,
     categorical,
     check_budget,
     check_limit,
@@ -122,16 +123,15 @@ def _read(
     reader = selection.reader()
     rows = _rows_with_calls(selection)
     narrow = _narrows_calls(selection)
-    if limit is None or narrow:
-        check_budget(reader, rows, _SOURCES, budget_bytes)
-        if reader.size_bytes() * 20 > budget_bytes:
-            count = reader.query(f"SELECT coalesce(sum(called), 0) FROM rows WHERE {rows.text}", rows.values)[
-                0
-            ][0]
-            each = sum(_COLUMN_BYTES.get(column, 2) for column in wanted) + _WORKING_BYTES
-            refuse_beyond(count * each, count, budget_bytes)
     # Each event that is read has a call at least, so that so many events are enough.
-    table = read_table(reader, list(_SOURCES), rows, None if narrow else limit)
+    most = None if narrow else limit
+    check_budget(reader, rows, _SOURCES, most, budget_bytes)
+    if reader.size_bytes() * 20 > budget_bytes:
+        chosen = f"SELECT called FROM rows WHERE {rows.text} {bounds(most)}"
+        count = reader.query(f"SELECT coalesce(sum(called), 0) FROM ({chosen})", rows.values)[0][0]
+        each = sum(_COLUMN_BYTES.get(column, 2) for column in wanted) + _WORKING_BYTES
+        refuse_beyond(count * each, count, budget_bytes)
+    table = read_table(reader, list(_SOURCES), rows, most)
     return table, reader.dictionaries()
 
 

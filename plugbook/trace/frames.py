@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
@@ -109,9 +110,9 @@ def frame(
     rows = _with_conditions(selection, kind, reader)
     filtered = bool(selection.functions)
     sources = dict.fromkeys([_READ[column] for column in ("seq", *wanted)])
-    if limit is None or filtered:
-        check_budget(reader, rows, sources, budget_bytes)
-    table = read_table(reader, list(sources), rows, None if filtered else limit)
+    most = None if filtered else limit
+    check_budget(reader, rows, sources, most, budget_bytes)
+    table = read_table(reader, list(sources), rows, most)
     known = reader.dictionaries()
     build = _Columns(table, known, kind)
     made = pd.DataFrame({column: build.column(column) for column in wanted}, columns=list(wanted), copy=False)
@@ -155,8 +156,17 @@ def take(made: pd.DataFrame, limit: int | None) -> pd.DataFrame:
     return made.head(limit) if limit >= 0 else made.tail(-limit)
 
 
-def check_budget(reader: Reader, rows: RowFilter, sources: Iterable[str], budget_bytes: int) -> None:
+def check_budget(
+    reader: Reader, rows: RowFilter, sources: Iterable[str], limit: int | None, budget_bytes: int
+) -> None:
     """Refuse rows that would take more memory than allowed; a recording smaller than that is not counted.
+
+    Args:
+        reader: what answers queries.
+        rows: the chosen ones.
+        sources: the columns that are read of them.
+        limit: how many of them are read at most: the first, or with a negative number the last.
+        budget_bytes: how much memory they may take.
 
     Raises:
         FrameTooLargeError: naming what narrows it.
@@ -166,11 +176,39 @@ def check_budget(reader: Reader, rows: RowFilter, sources: Iterable[str], budget
     names = list(sources)
     texts = [name for name in _ROW_TEXTS if name in names]
     lengths = " + ".join(f"coalesce(sum(length({text})), 0)" for text in texts) or "0"
-    count, text_bytes = reader.query(f"SELECT count(*), {lengths} FROM rows WHERE {rows.text}", rows.values)[
-        0
-    ]
+    chosen = f"SELECT payload, notes FROM rows WHERE {rows.text} {bounds(limit)}"
+    count, text_bytes = reader.query(f"SELECT count(*), {lengths} FROM ({chosen})", rows.values)[0]
     need = count * (_NUMBER_BYTES * len(names) + 60 * len(texts)) + 2 * text_bytes
     refuse_beyond(need, count, budget_bytes)
+
+
+def bounds(limit: int | None) -> str:
+    """The end of a query that reads the first `limit` rows, or with a negative number the last, by seq."""
+    if limit is None:
+        return ""
+    return f"ORDER BY seq {'DESC' if limit < 0 else 'ASC'} LIMIT {abs(int(limit))}"
+
+
+def allowance(budget_bytes: int) -> Callable[[list[tuple[Any, ...]]], None]:
+    """What is told the rows of somebody's own query, some at a time, and refuses those that do not fit.
+
+    Nobody knows beforehand how many there will be, so their memory is added up while they are read.
+    """
+    rows = need_bytes = 0
+
+    def take_in(more: list[tuple[Any, ...]]) -> None:
+        nonlocal rows, need_bytes
+        rows += len(more)
+        need_bytes += sum(sys.getsizeof(row) + sum(map(sys.getsizeof, row)) for row in more)
+        if need_bytes > budget_bytes:
+            msg = (
+                f"The result of the query takes more than the {budget_bytes / 1e9:.1f} GB allowed: that was reached at "
+                f"row {rows:,}. Narrow the query with WHERE, LIMIT or fewer columns; or take a frame with "
+                "select(topics=, plugins=, seq=, time=, ...) and limit=; or raise recording.frame_budget_bytes."
+            )
+            raise FrameTooLargeError(msg)
+
+    return take_in
 
 
 def refuse_beyond(need_bytes: int, rows: int, budget_bytes: int) -> None:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from plugbook.trace.recorder import Recorder
 
 _CHUNK_ROWS: Final = 50_000
+_TABLE_ROWS: Final = 1_000
 _open_here: dict[Path, int] = {}
 """How many readers of this process have a file open: its header is not read again meanwhile."""
 
@@ -146,16 +147,29 @@ class Reader:
                 connection.execute("COMMIT")
 
     def table(
-        self, text: str, values: Sequence[Any] | dict[str, Any]
+        self,
+        text: str,
+        values: Sequence[Any] | dict[str, Any],
+        take_in: Callable[[list[tuple[Any, ...]]], None] | None = None,
     ) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Column names and rows of somebody's own query; SQLite's errors are passed on."""
+        """Column names and rows of somebody's own query; SQLite's errors are passed on.
+
+        Args:
+            text: the query.
+            values: of its parameters.
+            take_in: told each part of the rows as it is read; reading ends with what it raises.
+        """
         with self._turn:
             if self.path is None:
                 self._connection.execute("PRAGMA query_only=ON")
             try:
-                cursor = self._connection.execute(text, values)
-                rows = cursor.fetchall()
-                return [column[0] for column in cursor.description or ()], rows
+                with closing(self._connection.execute(text, values)) as cursor:
+                    rows: list[tuple[Any, ...]] = []
+                    while part := cursor.fetchmany(_TABLE_ROWS):
+                        if take_in is not None:
+                            take_in(part)
+                        rows += part
+                    return [column[0] for column in cursor.description or ()], rows
             finally:
                 if self.path is None:
                     self._connection.execute("PRAGMA query_only=OFF")

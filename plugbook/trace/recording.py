@@ -23,6 +23,7 @@ from plugbook.trace.frames import (
     LOG_COLUMNS,
     OTHER_COLUMNS,
     STATE_COLUMNS,
+    allowance,
     frame,
 )
 from plugbook.trace.integrity import log_size, remark
@@ -211,6 +212,7 @@ class Recording:
 
         Raises:
             SelectionError: SQLite does not understand the query, or it would write.
+            FrameTooLargeError: the result takes more than `frame_budget_bytes`.
         """
         import pandas as pd
 
@@ -218,7 +220,7 @@ class Recording:
             msg = f"sql takes a query as text, not {text!r}: sql('SELECT * FROM calls')."
             raise SelectionError(msg)
         try:
-            columns, rows = self._source.reader().table(text, params)
+            columns, rows = self._source.reader().table(text, params, allowance(self.frame_budget_bytes))
         except sqlite3.Error as error:
             msg = f"SQLite refuses the query: {error}. A recording is only read; its views are records, events, calls."
             raise SelectionError(msg) from error

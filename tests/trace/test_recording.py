@@ -459,12 +459,29 @@ def test_frames_have_their_columns(shop):
 
 def test_a_frame_that_does_not_fit_is_refused(shop):
     """A frame over the memory budget is refused, naming select; a narrower one is made."""
-    shop.frame_budget_bytes = 100
+    shop.frame_budget_bytes = 300
     with pytest.raises(FrameTooLargeError, match="select"):
         shop.events()
     with pytest.raises(FrameTooLargeError, match="select"):
         shop.calls()
-    assert len(shop.events(limit=1)) == 1
+    assert len(shop.events(columns="seq", limit=1)) == 1
+
+
+@pytest.mark.parametrize("limit", [10**9, -(10**9), 2])
+def test_a_limit_does_not_lift_the_memory_budget(shop, limit):
+    """A limit is held against the memory budget like anything else: by the rows that it lets through."""
+    shop.frame_budget_bytes = 300
+    for frame in (shop.events, shop.calls):
+        with pytest.raises(FrameTooLargeError, match="limit="):
+            frame(limit=limit)
+
+
+def test_a_query_is_held_against_the_memory_budget(shop):
+    """A person's own query that gives more than the memory budget is refused, naming select and limit."""
+    shop.frame_budget_bytes = 300
+    with pytest.raises(FrameTooLargeError, match=r"select.*limit="):
+        shop.sql("SELECT * FROM records")
+    assert shop.sql("SELECT count(*) AS n FROM records")["n"].tolist() == [len(shop)]
 
 
 def test_sql_reads_and_never_writes(shop):

@@ -60,7 +60,9 @@ def __getattr__(name: str) -> Any:
         msg = f"module 'plugbook' has no attribute {name!r}"
         raise AttributeError(msg)
     module = importlib.import_module(_FACE[name])
-    value = module if _FACE[name].endswith(f".{name}") and not hasattr(module, name) else getattr(module, name)
+    value = (
+        module if _FACE[name].endswith(f".{name}") and not hasattr(module, name) else getattr(module, name)
+    )
     globals()[name] = value
     return value
 

@@ -15,6 +15,8 @@ _ROW: Final = 74
 _COLUMN: Final = 156
 _BACK: Final = 30
 """Pixels beside the middle of a box where arrows to an earlier state begin and end, apart from the others."""
+_WIDE: Final = 200
+"""Pixels beyond which a bow passes other arrows at its middle."""
 _BOX: Final = (104, 30)
 _MARGIN: Final = 16
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
@@ -119,11 +121,20 @@ def _arrow(route: list[Point], request: Request) -> Html:
         fill=colour,
     )
     drawn = tag("path", d=line, fill="none", stroke=colour, **{"stroke-width": "1.3"})
-    (from_x, from_y), (to_x, to_y) = points[0], points[1]
-    return Html(drawn + head + _text(request, (from_x + to_x) / 2 + 5, (from_y + to_y) / 2 + 4, MUTED, 11))
+    return Html(drawn + head + _request_beside(request, points[0], points[1]))
 
 
-def _text(text: str, x: float, y: float, colour: str, size: int) -> Html:
+def _request_beside(request: Request, start: tuple[float, float], end: tuple[float, float]) -> Html:
+    """The request at the middle of the first bow, on its outer side; nearer to the state where the bow is wide."""
+    wide, high = end[0] - start[0], end[1] - start[1]
+    along, down = (0.216, 0.342) if abs(wide) > _WIDE else (0.5, 0.5)
+    x, y = start[0] + along * wide, start[1] + down * high + 4
+    return (
+        _text(request, x - 5, y, MUTED, 11, anchor="end") if wide < 0 else _text(request, x + 5, y, MUTED, 11)
+    )
+
+
+def _text(text: str, x: float, y: float, colour: str, size: int, anchor: str = "start") -> Html:
     # White around the letters keeps them readable where a line passes.
-    around = {"stroke": PAPER, "stroke-width": "3", "paint-order": "stroke"}
+    around = {"stroke": PAPER, "stroke-width": "3", "paint-order": "stroke", "text-anchor": anchor}
     return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", fill=colour, **{"font-size": str(size)}, **around)

@@ -325,7 +325,8 @@ class Host:
             append: go on with an existing recording.
             payloads: ``full``, ``summary``, ``reference`` or ``none``.
             cap_bytes: the longest payload kept in full.
-            redact: names of fields whose values are hidden, at any depth.
+            redact: names of fields whose values are hidden, at any depth; see `Recorder`. Messages of exceptions and
+                texts of logs are not searched by name: keep secrets out of them.
             sources: whether to keep the source text of handlers.
 
         Raises:

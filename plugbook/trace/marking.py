@@ -26,7 +26,7 @@ def add_mark(path: Path, text: str, plugin: str = "") -> int:
     try:
         seq = store.first_free_block()
         packer = Packer(
-            PayloadEncoder("full", _CAP_BYTES, ()),
+            PayloadEncoder("full", _CAP_BYTES, store.redacted()),
             Clock().anchor_ns,
             names=store.names(),
             plans=store.plans(),

@@ -50,13 +50,18 @@ def cell_text(cell: tuple[int, str], redact: Iterable[str] = ()) -> str:
 
     Which part of a text is the secret cannot be told: ``login("ada", "s3cret")`` may be what made it a password.
     """
-    text = CELL_TEXTS.get(cell, "")
-    names = tuple(redact)
+    return _hidden_where_named(CELL_TEXTS.get(cell, ""), tuple(redact))
+
+
+def _hidden_where_named(text: str, names: tuple[str, ...]) -> str:
     return HIDDEN if any(_is_secret(word, names) for word in set(_WORD.findall(text))) else text
 
 
-def source_of(file: str, line: int) -> str:
-    """The source text of the function or class that starts at a line, or ``""``; cells are found, too."""
+def source_of(file: str, line: int, redact: Iterable[str] = ()) -> str:
+    """The source text of the function or class that starts at a line, or ``""``; cells are found, too.
+
+    Like the text of a cell it is hidden altogether where it mentions a name that is to be redacted.
+    """
     import inspect
     import linecache
 
@@ -64,9 +69,10 @@ def source_of(file: str, line: int) -> str:
     if not 0 < line <= len(lines):
         return ""
     try:
-        return "".join(inspect.getblock(lines[line - 1 :]))[:_LONGEST_SOURCE]
+        text = "".join(inspect.getblock(lines[line - 1 :]))
     except Exception:  # the file may have changed since it was loaded, and not be Python any more
         return ""
+    return _hidden_where_named(text[:_LONGEST_SOURCE], tuple(redact))
 
 
 def _hidden_options(argv: Sequence[str], redact: tuple[str, ...]) -> Iterable[str]:

@@ -316,7 +316,8 @@ class Packer:
     def _pack_entry(self, item: Any, batch: Batch) -> Row | None:
         if len(item) == len(Fact._fields):
             seq, what, name, data = item
-            batch.facts.append((what, name, seq, self.payloads.fact(data)))
+            encode = self.payloads.schema if what == "schema" else self.payloads.fact
+            batch.facts.append((what, name, seq, encode(data)))
             return None
         entry = Entry._make(item)
         note = Note("ok", entry.reason, entry.result, entry.error, entry.result is not None)
@@ -422,7 +423,7 @@ class Packer:
             place = f"{site.file}:{site.line}"
             if site.file and place not in self._sources:
                 self._sources.add(place)
-                if text := source_of(site.file, site.line):
+                if text := source_of(site.file, site.line, self.payloads.redact):
                     batch.facts.append(("source", place, seq, json.dumps(text, ensure_ascii=False)))
 
 

@@ -29,6 +29,8 @@ HIDDEN: Final = "**********"
 _PLAIN_TEXT = (date, time, timedelta, Decimal, PurePath, UUID)
 _INTEGER_DIGITS: Final = 4_000
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")  # differs from run to run, which would make runs differ
+_SCHEMA_SAMPLES: Final = frozenset({"default", "example", "examples", "const", "enum"})
+_SCHEMAS_BY_NAME: Final = frozenset({"properties", "$defs", "definitions", "patternProperties"})
 _short_repr = reprlib.Repr()
 _short_repr.maxother = _short_repr.maxstring = 120
 
@@ -85,13 +87,19 @@ class PayloadEncoder:
 
     def fact(self, value: Any) -> str:
         """The JSON text of a value in full, redacted, whatever the mode says."""
+        return self._redacted(self._in_full(value), _hide)
+
+    def schema(self, value: Any) -> str:
+        """As `fact` for a JSON Schema, which stays one: of what is secret only the sample values are hidden."""
+        return self._redacted(self._in_full(value), _hide_in_schema)
+
+    def _in_full(self, value: Any) -> str:
         kind = value.__class__
         try:
             encode = self._by_type.get(kind) or self._learn(kind)
-            text = encode(value)
+            return encode(value)
         except Exception:  # a payload may be anything: it must not stop the recording
-            text = self._last_resort(value)
-        return text if self._secret is None else self._redacted(text)
+            return self._last_resort(value)
 
     def _learn(self, kind: type) -> Callable[[Any], str]:
         encode: Callable[[Any], str] = getattr(kind, "__plugbook_json__", None) or self._encode
@@ -118,12 +126,12 @@ class PayloadEncoder:
         digest = hashlib.sha256(data).hexdigest()
         return self._encode({"$ref": {"type": _type_name(value), "size_bytes": len(data), "sha256": digest}})
 
-    def _redacted(self, text: str) -> str:
+    def _redacted(self, text: str, hide: Callable[[Any, re.Pattern[str]], Any]) -> str:
         """Hide secrets; a text that names none, which is the usual case, is only searched, not decoded."""
         secret = self._secret
         if secret is None or not (secret.search(text) or "\\u" in text or "\\/" in text):
             return text
-        return self._encode(_hide(_decoded(text), secret))
+        return self._encode(hide(_decoded(text), secret))
 
 
 def bounded(value: Any, bounds: Bounds = FALLBACK) -> Json:
@@ -235,6 +243,30 @@ def _hide(value: Any, secret: re.Pattern[str]) -> Any:
     if isinstance(value, list):
         return [_hide(item, secret) for item in value]
     return value
+
+
+def _hide_in_schema(value: Any, secret: re.Pattern[str], *, inside: bool = False) -> Any:
+    """Hide the sample values of secret properties; `inside` says whether the value is part of the schema of one."""
+    if isinstance(value, list):
+        return [_hide_in_schema(item, secret, inside=inside) for item in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {}
+    for key, item in value.items():
+        if key in _SCHEMA_SAMPLES:
+            shown[key] = _hidden_sample(item) if inside else _hide(item, secret)
+        elif key in _SCHEMAS_BY_NAME and isinstance(item, dict):
+            shown[key] = {
+                name: _hide_in_schema(schema, secret, inside=inside or bool(secret.fullmatch(name)))
+                for name, schema in item.items()
+            }
+        else:
+            shown[key] = _hide_in_schema(item, secret, inside=inside)
+    return shown
+
+
+def _hidden_sample(value: Any) -> Json:
+    return [HIDDEN] if isinstance(value, list) else HIDDEN  # ``enum`` and ``examples`` must stay lists
 
 
 def _type_name(value: Any) -> str:

@@ -66,7 +66,9 @@ class Recorder:
         store: where to write; it is closed with the recorder.
         payloads: how much of payloads and results to keep: see `PayloadEncoder`.
         cap_bytes: the longest payload kept in full.
-        redact: names of fields, at any depth, and of command line options, whose values are hidden.
+        redact: names of fields, at any depth, and of command line options, whose values are hidden;
+            a cell or a handler whose source mentions one is hidden altogether. A recording that is continued goes on
+            hiding what it hid. Messages of exceptions and texts of logs are not searched: no name stands beside a value.
         sources: whether to keep the source text of handlers.
 
     Attributes:
@@ -94,6 +96,7 @@ class Recorder:
         redact: Iterable[str] = (),
         sources: bool = True,
     ) -> None:
+        redact = tuple(dict.fromkeys((*store.redacted(), *redact)))
         self.store = store
         self.clock = Clock()
         self.next_seq: Callable[[], int] = itertools.count(store.first_free_block(), BLOCK).__next__
@@ -124,7 +127,8 @@ class Recorder:
         self._recording: LiveRecording | None = None
         self._stop = threading.Event()
         self._origin_is_known = False
-        self.describe("options", "", {"payloads": payloads, "cap_bytes": cap_bytes, "sources": sources})
+        options = {"payloads": payloads, "cap_bytes": cap_bytes, "sources": sources, "redact": list(redact)}
+        self.describe("options", "", options)
         store.put_meta("reading_ns", _reading_ns())
         if store.path is not None:
             _living.add(self)

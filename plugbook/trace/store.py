@@ -155,6 +155,14 @@ class Store:
         )
         return (max(int(taken), self.last()[0]) // BLOCK + 1) * BLOCK
 
+    def redacted(self) -> tuple[str, ...]:
+        """The names that were redacted so far, which whoever goes on has to redact, too."""
+        names: dict[str, None] = {}
+        for (data,) in self.connection.execute("SELECT data FROM facts WHERE what = 'options' ORDER BY seq"):
+            kept = json.loads(data).get("redact", [])
+            names |= dict.fromkeys(kept if isinstance(kept, list) else ["*"])  # hidden itself, as by ``*``
+        return tuple(names)
+
     # -- writing -----------------------------------------------------------------------------------------
 
     def commit(self, batch: Batch, spent_ns: int) -> None:

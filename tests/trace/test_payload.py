@@ -151,6 +151,66 @@ def test_facts_results_and_command_lines_are_redacted(bench, monkeypatch):
     ]
 
 
+def test_sources_that_mention_a_secret_are_hidden(bench, tmp_path):
+    """A handler whose source mentions a name to redact is kept without its text; others keep theirs."""
+    from plugbook.trace.record import CallSite, Plan
+    from tests.trace.builders import dispatch
+
+    code = tmp_path / "handlers.py"
+    code.write_text("def log_in():\n    password = 's3cr3t'\n\n\ndef log_out():\n    return 'bye'\n")
+    recorder = bench.recorder(redact=["password"])
+    dispatch(
+        recorder,
+        plan=Plan([CallSite("log_in", file=str(code), line=1), CallSite("log_out", file=str(code), line=5)]),
+    )
+    recorder.close()
+    sources = recorder.recording.facts("source")
+    assert sources[f"{code}:1"] == HIDDEN
+    assert "bye" in sources[f"{code}:5"]
+    assert b"s3cr3t" not in recorder.store.path.read_bytes()
+
+
+@pytest.mark.parametrize("first", ["password", "*", "redact"])
+def test_a_continued_recording_goes_on_hiding(bench, first):
+    """What a recording hid stays hidden when it is continued, by a recorder or by a mark, beside what is hidden now."""
+    from tests.trace.builders import dispatch
+
+    bench.recorder(redact=[first, "text", "password"]).close()
+    recorder = bench.recorder(append=True, redact=["token"])
+    dispatch(recorder, payload={"password": "s3cr3t", "token": "s3cr3t"})
+    recorder.close()
+    recorder.recording.mark("s3cr3t")
+    assert b"s3cr3t" not in recorder.store.path.read_bytes()
+    if first == "password":
+        assert recorder.recording.info["options"]["redact"] == ["password", "text", "token"]
+
+
+def test_a_schema_stays_one(bench):
+    """Of a secret property's JSON Schema the sample values are hidden, and the rest is kept as it is."""
+    token = {
+        "type": "string",
+        "title": "Token",
+        "default": "s3cr3t",
+        "examples": ["s3cr3t"],
+        "enum": ["s3cr3t"],
+    }
+    schema = {
+        "type": "object",
+        "required": ["token"],
+        "properties": {"token": token, "amount": {"type": "number", "default": 1}},
+        "$defs": {"Login": {"properties": {"token": {"anyOf": [{"const": "s3cr3t"}]}}}},
+        "examples": [{"token": "s3cr3t", "amount": 2}],
+    }
+    recorder = bench.recorder(redact=["token"])
+    recorder.describe("schema", "order@1", schema)
+    kept = recorder.recording.facts("schema")["order@1"]
+    hidden = {"default": HIDDEN, "examples": [HIDDEN], "enum": [HIDDEN]}
+    assert kept["properties"] == {"token": token | hidden, "amount": {"type": "number", "default": 1}}
+    assert kept["required"] == ["token"]
+    assert kept["$defs"]["Login"]["properties"]["token"] == {"anyOf": [{"const": HIDDEN}]}
+    assert kept["examples"] == [{"token": HIDDEN, "amount": 2}]
+
+
 def test_a_cut_is_shown():
     """A payload over the cap is kept in outline, with its size and the cap beside it."""
     value = {"text": "ä" * 500, "numbers": [*range(500)]}

@@ -174,10 +174,8 @@ def close_file(door: Door, file: str) -> Text:
     """Fold in what a process that was killed left beside its recording; one file is left."""
     from plugbook.trace.integrity import fold
 
-    size = fold(file)
-    return Text(
-        f"{file} is one file now: {size:,} bytes were folded in" if size else f"{file} was one file already"
-    )
+    done = fold(file)
+    return Text(str(done) if done.remark else f"{file} is {done}")
 
 
 @word("recording")

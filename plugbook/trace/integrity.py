@@ -5,13 +5,41 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from plugbook.errors import RecordingError, RecordingMissingError
 from plugbook.trace import schema
-from plugbook.trace.lock import WriterLock
+from plugbook.trace.lock import WriterLock, is_locked
 
 _MAGIC = b"SQLite format 3\0"
+_SAYS_CLOSED = "SELECT data = 'true' FROM facts WHERE what = 'meta' AND name = 'closed'"
+
+
+class Folded(NamedTuple):
+    """What `fold` did.
+
+    Attributes:
+        log_bytes: how many were folded in from the log.
+        removed: the names of the files that stood beside the recording and are gone.
+        was_closed: whether its writer had closed it.
+        remark: why it is not one file yet, or ``""``.
+    """
+
+    log_bytes: int
+    removed: tuple[str, ...]
+    was_closed: bool
+    remark: str
+
+    def __str__(self) -> str:
+        if self.remark:
+            return self.remark
+        if self.log_bytes:
+            return f"one file now: {self.log_bytes:,} bytes were folded in"
+        if self.removed:
+            return f"one file now: {' and '.join(self.removed)} held nothing more and went"
+        return "one file already" if self.was_closed else "one file already, and is marked closed now"
 
 
 def log_path(recording: Path) -> Path:
@@ -25,6 +53,16 @@ def log_size(recording: Path) -> int:
         return log_path(recording).stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def left_beside(recording: Path) -> tuple[str, ...]:
+    """The names of SQLite's own files beside a recording: they stay until its last reader closes."""
+    beside = (log_path(recording), _index_path(recording))
+    return tuple(each.name for each in beside if each.exists())
+
+
+def _index_path(recording: Path) -> Path:
+    return recording.with_name(recording.name + "-shm")
 
 
 def check_header(path: Path) -> None:
@@ -148,6 +186,11 @@ def remark(path: Path, *, closed: bool) -> str:
         closed: whether it says that it was closed.
     """
     mend = f"`plugbook close {path}` makes it one whole file"
+    if closed and (beside := left_beside(path)):
+        return (
+            f"Nothing is missing, but {' and '.join(beside)} stay beside the file until its last reader closes: do not "
+            f"copy it without them. If nobody reads it, {mend}."
+        )
     if log_size(path):
         name = log_path(path).name
         return f"The newest records are in {name}, left behind by a writer that did not close: {mend}."
@@ -172,18 +215,49 @@ def settle(connection: sqlite3.Connection, path: Path) -> str:
         )
         return (
             f"{path} is still being read: {what}, but {log_path(path).name} stays beside it until its last reader "
-            f"closes. Then `plugbook close {path}` leaves one file."
+            f"closes. If it is still there then, `plugbook close {path}` leaves one file."
         )
     return ""
 
 
-def fold(path: str | os.PathLike[str]) -> int:
+def tidy(path: Path) -> None:
+    """Make a closed recording one file, once its last reader is gone: with one on it the writer could not.
+
+    What was not closed is left as it is, and so is what somebody writes or reads, or what cannot be written to.
+    """
+    if not left_beside(path) or is_locked(path):
+        return
+    if not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)):
+        return
+    try:
+        lock = WriterLock(path)
+    except (OSError, RecordingError):
+        return
+    try:
+        # Asked read-only, for merely closing a connection that may write folds the log of a writer that died.
+        with closing(_connect(path, "ro")) as connection:
+            closed = connection.execute(_SAYS_CLOSED).fetchone() == (1,)
+        if closed:
+            with closing(_connect(path, "rw")) as connection:
+                settle(connection, path)
+    except sqlite3.Error:
+        pass  # the files stay, and `remark` names them
+    finally:
+        lock.release()
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0)
+
+
+def fold(path: str | os.PathLike[str]) -> Folded:
     """Make a recording one whole file again: what ``plugbook close FILE`` does after its writer has died.
 
     Nothing is lost by it: what was committed is in the log, and SQLite takes it from there.
 
     Returns:
-        The bytes that were folded in from the log.
+        What was folded in, what is gone, and why it is not one file yet where somebody still reads it.
 
     Raises:
         RecordingMissingError: there is no such file.
@@ -196,17 +270,17 @@ def fold(path: str | os.PathLike[str]) -> int:
     lock = None
     try:
         lock = WriterLock(target)
-        folded = log_size(target)
+        folded, beside = log_size(target), left_beside(target)
         connection = sqlite3.connect(target, isolation_level=None)
         check_identity(connection, target)
         connection.execute("PRAGMA synchronous=FULL")
-        closed = connection.execute(
-            "SELECT data FROM facts WHERE what = 'meta' AND name = 'closed'"
-        ).fetchone()
-        if closed != ("true",):
+        closed = connection.execute(_SAYS_CLOSED).fetchone() == (1,)
+        if not closed:
             connection.execute("INSERT OR REPLACE INTO facts VALUES ('meta', 'closed', 0, 'true')")
             connection.execute("INSERT OR REPLACE INTO facts VALUES ('meta', 'folded', 0, 'true')")
-        settle(connection, target)
+        remark = settle(connection, target)
+        if not remark:
+            _index_path(target).unlink(missing_ok=True)  # without a log it means nothing
     except RecordingError:
         raise
     except (OSError, sqlite3.Error) as error:
@@ -223,4 +297,5 @@ def fold(path: str | os.PathLike[str]) -> int:
             connection.close()
         if lock is not None:
             lock.release()
-    return folded
+    still = left_beside(target)
+    return Folded(folded, tuple(name for name in beside if name not in still), closed, remark)

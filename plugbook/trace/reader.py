@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from plugbook.trace import schema
-from plugbook.trace.integrity import broken, check_header, check_identity, check_pages, log_path, log_size
+from plugbook.trace.integrity import (
+    broken,
+    check_header,
+    check_identity,
+    check_pages,
+    log_path,
+    log_size,
+    tidy,
+)
 from plugbook.trace.lock import is_locked
 from plugbook.trace.record import BLOCK, CallSite, Layout
 from plugbook.trace.store import being_written
@@ -252,9 +260,16 @@ class Reader:
         return self.path.stat().st_size + log_size(self.path)
 
     def close(self) -> None:
-        """Close the connection; of a recording in memory it belongs to the recorder."""
-        if self._resolved is not None:
-            self._finish()
+        """Close the connection; of a recording in memory it belongs to the recorder.
+
+        The last reader of a closed recording leaves one file behind, as its writer would have.
+        """
+        resolved = self._resolved
+        if resolved is None:
+            return
+        self._finish()
+        if not (self.elsewhere or resolved in _open_here or resolved in being_written):
+            tidy(resolved)
 
     def _is_wal(self) -> bool:
         return bool(self.query("PRAGMA journal_mode")[0][0] == "wal")

@@ -185,8 +185,43 @@ def test_closing_says_when_somebody_still_reads(bench, caplog):
     with open_recording(recorder.store.path) as recording:
         assert recording.info["closed"]
         assert len(recording) == 4
-    fold(recorder.store.path)
-    assert not recorder.store.path.with_name("run.plugbook-wal").exists()
+    assert str(fold(recorder.store.path)) == "one file already"
+
+
+def test_the_last_reader_leaves_one_file(bench, tmp_path):
+    """A reader that closes after the writer leaves one file if it is the last; until then what is beside is named."""
+    recorder = bench.recorder()
+    dispatch(recorder)
+    first, last = (bench.keep(open_recording(recorder.store.path)) for _ in range(2))
+    recorder.close()
+    first.close()
+    assert "run.plugbook-wal" in last.info["remark"]
+    assert "plugbook close" in last.info["remark"]
+    last.close()
+    assert names_in(tmp_path) == ["run.plugbook"]
+    with open_recording(recorder.store.path, check=True) as recording:
+        assert recording.info["remark"] == ""
+        assert len(recording) == 4
+    assert names_in(tmp_path) == ["run.plugbook"]
+
+
+def test_folding_says_what_it_did(bench, tmp_path):
+    """Folding says that somebody still reads, that files went that held nothing, or that there was nothing to do."""
+    recorder = bench.recorder()
+    dispatch(recorder)
+    path = recorder.store.path
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("SELECT count(*) FROM rows").fetchone()
+        recorder.close()
+        assert "still being read" in str(fold(path))
+        beside = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path) if name != path.name}
+    for name, data in beside.items():
+        (tmp_path / name).write_bytes(data)
+    done = fold(path)
+    assert done.removed == ("run.plugbook-wal", "run.plugbook-shm")
+    assert str(done).startswith("one file now: run.plugbook-wal and run.plugbook-shm")
+    assert names_in(tmp_path) == ["run.plugbook"]
+    assert str(fold(path)) == "one file already"
 
 
 def test_an_existing_path_is_refused(bench, tmp_path):
@@ -334,7 +369,7 @@ def test_a_log_left_behind_is_named_and_folded(tmp_path):
         assert len(recording.events(columns="seq")) >= count
     with open_recording(path) as recording:
         assert recording.info["log_bytes"] > 0, "reading must not change the files"
-    assert fold(path) > 0
+    assert fold(path).log_bytes > 0
     assert names_in(tmp_path) == ["run.plugbook"]
     with open_recording(path) as recording:
         assert len(recording.events(columns="seq")) >= count

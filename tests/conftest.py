@@ -1,6 +1,7 @@
 """Fixtures that every room's tests share: Hypothesis profiles, and a check that a test leaves no thread behind."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "quick"))
 
 THREADS_MAY_TAKE_S = 5.0
+
+# A shell lets the jobs in its background ignore Ctrl-C, and they hand that on to all that they start.
+if (
+    threading.current_thread() is threading.main_thread()
+    and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

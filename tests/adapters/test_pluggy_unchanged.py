@@ -206,7 +206,7 @@ def play(plugins, hook, argument, *, payloads):
 
 @pytest.fixture
 def left_generators_die_here():
-    """pluggy forgets some wrappers around one that yields twice; what they raise belongs to this test alone."""
+    """Wrappers around one that yields twice are forgotten by pluggy; what they raise belongs to this test alone."""
     yield
     gc.collect()
 

@@ -16,7 +16,7 @@ from plugbook.errors import (
     ManifestError,
     SelectionError,
 )
-from plugbook.events.bus import Bus, current_cause
+from plugbook.events.bus import Bus
 from plugbook.plugins.config import check_config, check_names
 from plugbook.plugins.leaks import Leaks, find_leaks
 from plugbook.plugins.plugin import Plugin
@@ -368,16 +368,7 @@ class Host:
         return self._perform(function)
 
     def _perform(self, function: Callable[[], T]) -> T | Work[T]:
-        cause = self.bus.cause()
-
-        def caused() -> T:
-            token = current_cause.set(cause._replace(report=None) if cause else None)
-            try:
-                return function()
-            finally:
-                current_cause.reset(token)
-
-        work = self.bus.perform(caused)
+        work = self.bus.perform(function)
         return work.result() if work.done else work
 
     def _check_open(self) -> None:

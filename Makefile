@@ -83,7 +83,7 @@ clean: ## remove the environments and everything that was generated
 .venv-oldest/installed: pyproject.toml tests/oldest_versions.py
 	$(call make_venv,$(PYTHON),.venv-oldest)
 	.venv-oldest/bin/python -m pip install --quiet packaging
-	.venv-oldest/bin/python tests/oldest_versions.py guide test fast charts lab bench > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python tests/oldest_versions.py guide resolve test fast charts lab bench > .venv-oldest/constraints.txt
 	.venv-oldest/bin/python -m pip install --quiet --constraint .venv-oldest/constraints.txt \
 		--editable '.[test,fast,charts,lab,bench]'
 	@touch $@

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from plugbook.errors import EventError
-from plugbook.trace.record import CallSite, Note, Plan
+from plugbook.trace.record import CallSite, Note, Plan, extent
 
 from .event import Event, is_deeply_frozen
 from .topics import compile_pattern
@@ -131,13 +131,14 @@ class Subscription:
 
     def site(self) -> CallSite:
         """Where it stands, for the recording."""
-        code = getattr(inspect.unwrap(self.handler), "__code__", None)
+        file, line, end = extent(getattr(inspect.unwrap(self.handler), "__code__", None))
         return CallSite(
             name=self.name,
             plugin=self.plugin,
             order=f"priority {self.priority:g}" if self.priority else "",
-            file=code.co_filename if code else "",
-            line=code.co_firstlineno if code else 0,
+            file=file,
+            line=line,
+            end=end,
             role="async" if self.is_async else "thread" if self.thread else "",
         )
 

@@ -57,22 +57,32 @@ def _hidden_where_named(text: str, names: tuple[str, ...]) -> str:
     return HIDDEN if any(_is_secret(word, names) for word in set(_WORD.findall(text))) else text
 
 
-def source_of(file: str, line: int, redact: Iterable[str] = ()) -> str:
-    """The source text of the function or class that starts at a line, or ``""``; cells are found, too.
+def source_of(file: str, line: int, end: int, redact: Iterable[str] = ()) -> str:
+    """The source text of the function at these lines, or ``""``; cells are found, too.
 
     Like the text of a cell it is hidden altogether where it mentions a name that is to be redacted.
+
+    Args:
+        file: where it is.
+        line: its first line, 1-based.
+        end: the last line that has code in it: what is indented below belongs to it, too, such as a docstring.
+        redact: the names.
     """
-    import inspect
     import linecache
 
     lines = linecache.getlines(file)
     if not 0 < line <= len(lines):
         return ""
-    try:
-        text = "".join(inspect.getblock(lines[line - 1 :]))
-    except Exception:  # the file may have changed since it was loaded, and not be Python any more
-        return ""
+    margin = _indent(lines[line - 1])
+    end = max(line, end)
+    while end < len(lines) and (_indent(lines[end]) > margin or not lines[end].strip()):
+        end += 1
+    text = "".join(lines[line - 1 : end]).rstrip() + "\n"
     return _hidden_where_named(text[:_LONGEST_SOURCE], tuple(redact))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _hidden_options(argv: Sequence[str], redact: tuple[str, ...]) -> Iterable[str]:

@@ -423,7 +423,7 @@ class Packer:
             place = f"{site.file}:{site.line}"
             if site.file and place not in self._sources:
                 self._sources.add(place)
-                if text := source_of(site.file, site.line, self.payloads.redact):
+                if text := source_of(site.file, site.line, site.end, self.payloads.redact):
                     batch.facts.append(("source", place, seq, json.dumps(text, ensure_ascii=False)))
 
 

@@ -67,6 +67,7 @@ class CallSite:
         order: why it stands where it stands, such as ``priority 10`` or ``tryfirst``.
         file: where it is defined, or ``""``.
         line: first line of the definition, 1-based, or 0.
+        end: its last line that has code in it (see `extent`), or 0.
         role: ``""``, or what kind of call it is, such as ``wrapper``.
     """
 
@@ -75,7 +76,17 @@ class CallSite:
     order: str = ""
     file: str = ""
     line: int = 0
+    end: int = 0
     role: str = ""
+
+
+def extent(code: CodeType | None) -> tuple[str, int, int]:
+    """The file of what a code object was compiled from, its first line, and the last that has code in it."""
+    if code is None:
+        return "", 0, 0
+    ends = [end or start or 0 for start, end, _, _ in code.co_positions()]
+    ends += [extent(inner)[2] for inner in code.co_consts if isinstance(inner, CodeType)]
+    return code.co_filename, code.co_firstlineno, max(ends)
 
 
 class Plan:

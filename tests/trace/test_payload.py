@@ -161,7 +161,12 @@ def test_sources_that_mention_a_secret_are_hidden(bench, tmp_path):
     recorder = bench.recorder(redact=["password"])
     dispatch(
         recorder,
-        plan=Plan([CallSite("log_in", file=str(code), line=1), CallSite("log_out", file=str(code), line=5)]),
+        plan=Plan(
+            [
+                CallSite("log_in", file=str(code), line=1, end=2),
+                CallSite("log_out", file=str(code), line=5, end=6),
+            ]
+        ),
     )
     recorder.close()
     sources = recorder.recording.facts("source")

@@ -318,10 +318,10 @@ def test_a_cell_and_a_task_are_on_the_record(bench):
 
 def test_sources_and_origin_are_stored(bench):
     """A recording holds the source text of what was called and where it comes from; both can be read without code."""
-    from plugbook.trace.record import CallSite, Plan
+    from plugbook.trace.record import CallSite, Plan, extent
 
-    line = test_sources_and_origin_are_stored.__code__.co_firstlineno
-    plan = Plan([CallSite("test", "tests", file=__file__, line=line)])
+    file, line, end = extent(test_sources_and_origin_are_stored.__code__)
+    plan = Plan([CallSite("test", "tests", file=file, line=line, end=end)])
     recorder = bench.recorder()
     dispatch(recorder, plan=plan)
     (source,) = recorder.recording.facts("source").values()

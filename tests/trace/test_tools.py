@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,7 @@ from plugbook.events.topics import compile_pattern
 from plugbook.trace.location import is_on_network
 from plugbook.trace.metrics import handler_times, histogram, topic_rates
 from plugbook.trace.origin import origin, source_of
-from plugbook.trace.record import Note, describe_error, parse_seq, show_seq
+from plugbook.trace.record import Note, describe_error, extent, parse_seq, show_seq
 from plugbook.trace.selection import Patterns
 from tests.trace.builders import PLANS, dispatch
 
@@ -215,8 +217,35 @@ def test_origin_finds_the_commit(tmp_path, monkeypatch):
 
 def test_source_that_is_gone_is_nothing(tmp_path):
     """A file that is missing, too short or no longer Python gives no source and no error."""
-    assert source_of(str(tmp_path / "gone.py"), 1) == ""
+    assert source_of(str(tmp_path / "gone.py"), 1, 2) == ""
     changed = tmp_path / "changed.py"
     changed.write_text("def f(:\n")
-    assert isinstance(source_of(str(changed), 1), str)
-    assert source_of(str(changed), 99) == ""
+    assert source_of(str(changed), 1, 9) == "def f(:\n"
+    assert source_of(str(changed), 99, 100) == ""
+
+
+def test_source_is_the_whole_function(tmp_path):
+    """The source of a function is what Python's own tools say it is, with all that leaves no code behind."""
+    checked = 0
+    for module in (inspect, json, Path):
+        for function in vars(module).values():
+            code = getattr(function, "__code__", None)
+            if (
+                code is None
+                or code.co_filename != inspect.getsourcefile(module)
+                or hasattr(function, "__wrapped__")
+            ):
+                continue
+            assert source_of(*extent(code)) == inspect.getsource(function)
+            checked += 1
+    assert checked > 50
+
+
+def test_source_without_code_below(tmp_path):
+    """What leaves no code behind belongs to a function's source, and what follows the function does not."""
+    text = 'def documented():\n    """First.\n\n    Second.\n    """\n\n    # the end\n\n\nafter = 1\n'
+    file = tmp_path / "module.py"
+    file.write_text(text)
+    names: dict[str, Any] = {}
+    exec(compile(text, str(file), "exec"), names)
+    assert source_of(*extent(names["documented"].__code__)) == text.partition("\n\n\nafter")[0] + "\n"

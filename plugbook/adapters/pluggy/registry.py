@@ -6,7 +6,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from plugbook.trace.record import CallSite
+from plugbook.trace.record import CallSite, extent
 
 if TYPE_CHECKING:
     from plugbook.trace.recorder import Recorder
@@ -58,7 +58,7 @@ class Registry:
     def site(self, hook_name: str, impl: Any) -> CallSite:
         """Who an implementation is, and why it is called when it is."""
         function = impl.function
-        code = getattr(function, "__code__", None)
+        file, line, end = extent(getattr(function, "__code__", None))
         name = getattr(function, "__qualname__", hook_name)
         if "." not in name:
             name = f"{getattr(function, '__module__', None) or '?'}.{name}".rpartition("...")[2]
@@ -67,8 +67,9 @@ class Registry:
             name=".".join(name.split(".")[-2:]),
             plugin="" if impl.plugin is None else self.shown(impl.plugin_name, impl.plugin),
             order=_why_there(impl, wrapper),
-            file=getattr(code, "co_filename", ""),
-            line=getattr(code, "co_firstlineno", 0),
+            file=file,
+            line=line,
+            end=end,
             role=wrapper,
         )
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from plugbook.plugins.lifecycle import State
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.resolution import Edge
-    from plugbook.trace.recording import LiveRecording, Recording
+    from plugbook.trace.live import LiveRecording
+    from plugbook.trace.recording import Recording
 
     from .handle import PluginHandle
     from .plan import Changes, Plan, Why

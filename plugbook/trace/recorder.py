@@ -28,7 +28,7 @@ from plugbook.trace.record import BLOCK
 
 if TYPE_CHECKING:
     from plugbook._types import Json, Kind, Outcome, Payloads
-    from plugbook.trace.recording import LiveRecording
+    from plugbook.trace.live import LiveRecording
     from plugbook.trace.store import Store
 
 _log = logging.getLogger("plugbook.trace")
@@ -138,7 +138,7 @@ class Recorder:
     def recording(self) -> LiveRecording:
         """The reading side of what is being recorded."""
         if self._recording is None:
-            from plugbook.trace.recording import LiveRecording
+            from plugbook.trace.live import LiveRecording
 
             self._recording = LiveRecording(self)
         return self._recording

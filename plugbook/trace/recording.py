@@ -44,13 +44,12 @@ from plugbook.trace.selection import (
     refuse_words,
     seq_number,
 )
-from plugbook.trace.source import LiveSource, Source
+from plugbook.trace.source import Source
 from plugbook.trace.tree import Tree, grow
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from plugbook.trace.recorder import Recorder
     from plugbook.trace.summary import Summary
 
 Columns = Iterable[str] | str | None
@@ -497,48 +496,3 @@ class Recording:
             "topics": tuple(sorted(known.names[id_] for (id_,) in used)),
             "plugins": tuple(sorted(plugins - {""})),
         }
-
-
-class LiveRecording(Recording):
-    """A recording that this process is writing: everything up to this moment is in what it returns."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__(recorder.store.path, LiveSource(recorder))
-        self.recorder = recorder
-
-    def mark(self, text: str, *, plugin: str = "") -> int:
-        """Add a note to the recording; its seq is returned."""
-        if self.recorder.closed:
-            return super().mark(text, plugin=plugin)
-        return self.recorder.put("mark", "note", plugin=plugin, payload={"text": text})
-
-    @property
-    def dropped(self) -> int:
-        """How many of the oldest rows the recorder has given up."""
-        return self.recorder.dropped
-
-    def flush(self) -> None:
-        """Make sure that everything recorded so far survives the end of the process.
-
-        Raises:
-            RecordingError: it could not be written; it is kept in memory.
-        """
-        self.recorder.flush()
-
-    def close(self) -> None:
-        """Stop recording and close the file; a second time does nothing.
-
-        Raises:
-            RecordingError: the rest could not be written.
-        """
-        self.recorder.close()
-        self._source.close()
-
-    def release(self) -> None:
-        """Let go of the file, so that the recorder can make it one; reading opens it again."""
-        if self.path is not None:
-            self._source.close()
-
-    def __repr__(self) -> str:
-        state = "closed" if self.recorder.closed else "recording"
-        return f"<LiveRecording {'in memory' if self.path is None else self.path}, {state}>"

@@ -1,14 +1,13 @@
-"""Where a recording reads from: a file, or what a recorder of this very process has written so far."""
+"""Where a recording and its selections read from."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from plugbook.errors import RecordingError
-from plugbook.trace.reader import Reader
 
 if TYPE_CHECKING:
-    from plugbook.trace.recorder import Recorder
+    from plugbook.trace.reader import Reader
 
 
 class Source:
@@ -33,24 +32,3 @@ class Source:
         if self._reader is not None:
             reader, self._reader = self._reader, None
             reader.close()
-
-
-class LiveSource(Source):
-    """Reads what a recorder of this process has recorded up to this moment."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def reader(self) -> Reader:
-        """What answers queries, with everything up to now written."""
-        recorder = self._recorder
-        if not recorder.closed:
-            recorder.bring_up_to_date()
-        if self._reader is None:
-            path = recorder.store.path
-            if path is None:
-                self._reader = Reader.on_memory(recorder)
-            else:
-                self._reader = Reader.open(path if recorder.closed else recorder.store.working_path or path)
-        return self._reader

@@ -16,6 +16,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote
 from uuid import UUID
 
 from plugbook.trace.record import JsonText, describe_error
@@ -91,7 +92,7 @@ class PayloadEncoder:
 
     def schema(self, value: Any) -> str:
         """As `fact` for a JSON Schema, which stays one: of what is secret only the sample values are hidden."""
-        return self._redacted(self._in_full(value), _hide_in_schema)
+        return self._redacted(self._in_full(value), hide_in_schema)
 
     def _in_full(self, value: Any) -> str:
         kind = value.__class__
@@ -245,24 +246,68 @@ def _hide(value: Any, secret: re.Pattern[str]) -> Any:
     return value
 
 
-def _hide_in_schema(value: Any, secret: re.Pattern[str], *, inside: bool = False) -> Any:
-    """Hide the sample values of secret properties; `inside` says whether the value is part of the schema of one."""
-    if isinstance(value, list):
-        return [_hide_in_schema(item, secret, inside=inside) for item in value]
-    if not isinstance(value, dict):
-        return value
-    shown = {}
-    for key, item in value.items():
+class _SchemaHider:
+    """One walk through a JSON Schema that hides the sample values of secret properties.
+
+    Attributes:
+        pointers: the definitions that a secret property refers to, as in ``#/$defs/Card``; what they hold is
+            secret, too, whoever else refers to them.
+    """
+
+    def __init__(self, secret: re.Pattern[str]) -> None:
+        self.pointers: set[str] = set()
+        self._secret = secret
+
+    def hide(self, schema: Any) -> Any:
+        """The schema without sample values of anything secret."""
+        shown = self._walk(schema, inside=False)
+        done: set[str] = set()
+        while found := self.pointers - done:
+            done |= found
+            for pointer in found:
+                shown = self._hide_at(shown, [_unescaped(key) for key in pointer.split("/")[1:]])
+        return shown
+
+    def _hide_at(self, value: Any, keys: list[str]) -> Any:
+        if not keys:
+            return self._walk(value, inside=True)
+        if not isinstance(value, dict) or keys[0] not in value:
+            return value
+        return value | {keys[0]: self._hide_at(value[keys[0]], keys[1:])}
+
+    def _walk(self, value: Any, *, inside: bool) -> Any:
+        """`inside` says whether the value is part of the schema of something secret."""
+        if isinstance(value, list):
+            return [self._walk(item, inside=inside) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {key: self._walk_key(key, item, inside=inside) for key, item in value.items()}
+
+    def _walk_key(self, key: str, item: Any, *, inside: bool) -> Any:
         if key in _SCHEMA_SAMPLES:
-            shown[key] = _hidden_sample(item) if inside else _hide(item, secret)
-        elif key in _SCHEMAS_BY_NAME and isinstance(item, dict):
-            shown[key] = {
-                name: _hide_in_schema(schema, secret, inside=inside or bool(secret.fullmatch(name)))
+            return _hidden_sample(item) if inside else _hide(item, self._secret)
+        if key in _SCHEMAS_BY_NAME and isinstance(item, dict):
+            return {
+                name: self._walk(schema, inside=inside or bool(self._secret.fullmatch(name)))
                 for name, schema in item.items()
             }
-        else:
-            shown[key] = _hide_in_schema(item, secret, inside=inside)
-    return shown
+        if inside and key == "$ref" and isinstance(item, str) and item.startswith("#"):
+            self.pointers.add(item)
+        return self._walk(item, inside=inside)
+
+
+def hide_in_schema(schema: Any, secret: re.Pattern[str]) -> Any:
+    """A JSON Schema that stays one: of what is secret only the sample values are hidden.
+
+    >>> schema = {"properties": {"card": {"$ref": "#/$defs/Card"}}, "$defs": {"Card": {"default": "4711"}}}
+    >>> hide_in_schema(schema, re.compile("card"))["$defs"]
+    {'Card': {'default': '**********'}}
+    """
+    return _SchemaHider(secret).hide(schema)
+
+
+def _unescaped(key: str) -> str:
+    return unquote(key).replace("~1", "/").replace("~0", "~")
 
 
 def _hidden_sample(value: Any) -> Json:

@@ -216,6 +216,34 @@ def test_a_schema_stays_one(bench):
     assert kept["examples"] == [{"token": HIDDEN, "amount": 2}]
 
 
+def test_what_a_secret_property_refers_to_is_hidden_too(bench):
+    """Definitions reached by ``$ref`` from a secret property, also by way of another one, show no sample values."""
+    schema = {
+        "properties": {
+            "card": {"anyOf": [{"$ref": "#/$defs/a~1b"}, {"type": "null"}]},
+            "other": {"$ref": "#/$defs/Free"},
+        },
+        "$defs": {
+            "a/b": {"properties": {"number": {"$ref": "#/$defs/Number"}, "again": {"$ref": "#/$defs/a~1b"}}},
+            "Number": {"default": "4711", "examples": ["4711"], "description": "kept"},
+            "Free": {"default": 1},
+        },
+    }
+    recorder = bench.recorder(redact=["card"])
+    recorder.describe("schema", "order@1", schema)
+    kept = recorder.recording.facts("schema")["order@1"]["$defs"]
+    assert kept["Number"] == {"default": HIDDEN, "examples": [HIDDEN], "description": "kept"}
+    assert kept["Free"] == {"default": 1}
+
+
+def test_a_definition_that_is_not_there_is_let_be(bench):
+    """A ``$ref`` that leads nowhere, or out of the schema, changes nothing."""
+    schema = {"properties": {"card": {"items": [{"$ref": "#/$defs/Gone"}, {"$ref": "https://else.where"}]}}}
+    recorder = bench.recorder(redact=["card"])
+    recorder.describe("schema", "order@1", schema)
+    assert recorder.recording.facts("schema")["order@1"] == schema
+
+
 def test_a_cut_is_shown():
     """A payload over the cap is kept in outline, with its size and the cap beside it."""
     value = {"text": "ä" * 500, "numbers": [*range(500)]}

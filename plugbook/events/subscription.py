@@ -184,7 +184,7 @@ class HandlerPlan(Plan):
 
     def __init__(self, kind: type[Event], subscriptions: Iterable[Subscription]) -> None:
         wanted = tuple(subscriptions)
-        super().__init__(subscription.site() for subscription in wanted)
+        super().__init__((subscription.site() for subscription in wanted), version=kind.__version__)
         self.topic = kind.__topic__
         self.subscriptions = wanted
         self.calls = [subscription.guarded() for subscription in wanted]

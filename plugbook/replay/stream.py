@@ -140,6 +140,11 @@ class Stream:
             index = (blocks.index(call - call % BLOCK) + 1) * (BLOCK - 1) + call % BLOCK - 1
         return stored.sites[index]
 
+    def version(self, plan: int | None) -> int:
+        """Of the schema of the events that a plan is for; 0 where the recording does not say."""
+        stored = self.known.plans.get(plan or 0)
+        return stored.version if stored is not None else 0
+
     def payload(self, seq: int) -> str:
         """The JSON text of an event's payload."""
         return str(self._query("SELECT payload FROM rows WHERE seq = ?", seq)[0][0])

@@ -111,7 +111,7 @@ class Packer:
         anchor_ns: int,
         *,
         names: dict[str, int] | None = None,
-        plans: dict[tuple[str, str], int] | None = None,
+        plans: dict[tuple[str, str, int], int] | None = None,
         places: int = 0,
         sources: bool = True,
     ) -> None:
@@ -395,11 +395,11 @@ class Packer:
         sites = json.dumps(
             [_site_facts(site) for site in plan.sites], ensure_ascii=False, separators=(",", ":")
         )
-        key = (plan.layout, sites)
+        key = (plan.layout, sites, plan.version)
         id_ = self._plan_ids.get(key)
         if id_ is None:
             id_ = self._plan_ids[key] = len(self._plan_ids) + 1
-            batch.plans.append((id_, plan.layout, sites))
+            batch.plans.append((id_, *key))
             self._keep_sources(plan, seq, batch)
         if len(self._plans) > _MOST_CACHED:
             self._plans.clear()

@@ -44,10 +44,11 @@ _open_here: dict[Path, int] = {}
 
 
 class StoredPlan(NamedTuple):
-    """A plan as a recording holds it."""
+    """A plan as a recording holds it; `version` is that of the events it is for, 0 where that is not known."""
 
     layout: Layout
     sites: tuple[CallSite, ...]
+    version: int = 0
 
 
 class Place(NamedTuple):
@@ -226,8 +227,10 @@ class Reader:
         with self._turn:
             for id_, text in self.query("SELECT id, text FROM names WHERE id > ?", (len(known.names),)):
                 known.names[id_] = text
-            for id_, layout, sites in self.query("SELECT * FROM plans WHERE id > ?", (len(known.plans),)):
-                known.plans[id_] = StoredPlan(layout, self._sites(sites))
+            for id_, layout, sites, version in self.query(
+                "SELECT * FROM plans WHERE id > ?", (len(known.plans),)
+            ):
+                known.plans[id_] = StoredPlan(layout, self._sites(sites), version)
             for id_, process, thread, task, count, cell in self.query(
                 "SELECT * FROM places WHERE id > ?", (len(known.places),)
             ):

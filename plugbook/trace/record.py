@@ -95,13 +95,17 @@ class Plan:
     Layout ``chain``: the calls run one after the other, and each clock reading ends one and starts the
     next. Layout ``spans``: calls may nest, be left out or come in another order, so each has its own
     start and end.
+
+    Attributes:
+        version: of the schema that the payloads of those events fit; 0 where they have none.
     """
 
-    __slots__ = ("layout", "sites")
+    __slots__ = ("layout", "sites", "version")
 
-    def __init__(self, sites: Iterable[CallSite] = (), layout: Layout = "chain") -> None:
+    def __init__(self, sites: Iterable[CallSite] = (), layout: Layout = "chain", *, version: int = 0) -> None:
         self.sites: tuple[CallSite, ...] = tuple(sites)
         self.layout: Layout = layout
+        self.version = version
 
 
 class Note(NamedTuple):

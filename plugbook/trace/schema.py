@@ -7,6 +7,7 @@ after the event's start, and duration. A duration of -1 had not ended when the r
 JSON object, empty text where there is nothing to say: under a call's index, and under ``self`` for the row's own
 record, what is worth saying of it (outcome, reason, result, error). ``blocks`` holds the further blocks of seqs that
 an event of more than 1,023 calls takes: first seq, event, and which block of the event's it is, its own being 0.
+A plan's ``version`` is that of the events it is for, whose schema is the fact ``topic@version``; 0 is unknown.
 
 There is no secondary index: ``time_ns`` never falls as ``seq`` rises, so a time is found by binary search.
 """
@@ -23,7 +24,7 @@ from plugbook.trace.record import BLOCK, KINDS, OUTCOMES
 APPLICATION_ID: Final = 0x706C7562
 """What the header of every recording says it is: ``plub`` in ASCII."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the layout, kept as SQLite's ``user_version``."""
 
 TABLES: Final = """
@@ -47,7 +48,12 @@ CREATE TABLE rows(
   payload TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE names(id INTEGER PRIMARY KEY, text TEXT NOT NULL);
-CREATE TABLE plans(id INTEGER PRIMARY KEY, layout TEXT NOT NULL, sites TEXT NOT NULL);
+CREATE TABLE plans(
+  id INTEGER PRIMARY KEY,
+  layout TEXT NOT NULL,
+  sites TEXT NOT NULL,
+  version INTEGER NOT NULL DEFAULT 0
+);
 CREATE TABLE places(
   id INTEGER PRIMARY KEY,
   process INTEGER NOT NULL,
@@ -133,7 +139,7 @@ SELECT c.seq, c.time_ns, 'call', c.name, c.plugin, c.event, c.root, c.duration_n
 FROM calls c JOIN places l ON l.id = c.place;
 """
 
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS: dict[int, str] = {1: "ALTER TABLE plans ADD COLUMN version INTEGER NOT NULL DEFAULT 0"}
 """Version -> the SQL that brings a recording of that version to the next one."""
 
 

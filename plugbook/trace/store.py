@@ -135,9 +135,9 @@ class Store:
         """The ids of names given out before."""
         return {text: id_ for id_, text in self.connection.execute("SELECT id, text FROM names")}
 
-    def plans(self) -> dict[tuple[str, str], int]:
-        """The ids of plans given out before, by layout and sites."""
-        return {(layout, sites): id_ for id_, layout, sites in self.connection.execute("SELECT * FROM plans")}
+    def plans(self) -> dict[tuple[str, str, int], int]:
+        """The ids of plans given out before, by layout, sites and version of the events."""
+        return {tuple(key): id_ for id_, *key in self.connection.execute("SELECT * FROM plans")}
 
     def places(self) -> int:
         """The highest id of a place given out before."""
@@ -191,7 +191,7 @@ class Store:
             if batch.updates:
                 write_all(_UPDATE_ROW, batch.updates)
             write_all("INSERT OR REPLACE INTO names VALUES (?, ?)", batch.names)
-            write_all("INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", batch.plans)
+            write_all("INSERT OR REPLACE INTO plans VALUES (?, ?, ?, ?)", batch.plans)
             write_all("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)", batch.places)
             write_all("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", batch.blocks)
             write_all("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)", batch.facts)

@@ -140,7 +140,7 @@ def _unpack(row: tuple[Any, ...], known: Dictionaries) -> Iterator[Record]:
     )
     if not calls:
         return
-    layout, sites = known.plans[plan]
+    layout, sites, _ = known.plans[plan]
     first_seqs = (
         [seq, *sorted(block for block, event in known.blocks.items() if event == seq)]
         if known.blocks

@@ -340,6 +340,23 @@ def test_an_older_recording_is_migrated(bench, monkeypatch):
         assert file.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
 
 
+def test_a_recording_of_the_first_layout_is_read_and_continued(bench):
+    """Plans of recordings from before they had a version have version 0, and appending adds plans that have one."""
+    recorder = bench.recorder()
+    dispatch(recorder)
+    recorder.close()
+    with closing(sqlite3.connect(recorder.store.path)) as file:
+        file.executescript("ALTER TABLE plans DROP COLUMN version; PRAGMA user_version=1;")
+    with open_recording(recorder.store.path) as recording:
+        assert len(recording) == 4
+        assert recording.sql("SELECT DISTINCT version FROM plans")["version"].tolist() == [0]
+    continued = bench.recorder(append=True)
+    dispatch(continued)
+    continued.close()
+    with open_recording(recorder.store.path) as recording:
+        assert len(recording) == 8
+
+
 def test_a_hostile_file_executes_nothing(bench):
     """Views and triggers that somebody put into a file are not used when it is read."""
     recorder = bench.recorder()

@@ -65,6 +65,30 @@ class DeadlockError(PlugbookError, RuntimeError):
     """Waiting here could never end, because what is waited for needs this very call to return."""
 
 
+class AskCycleError(DeadlockError):
+    """A question was asked again while it was being answered.
+
+    Attributes:
+        cycle: its topics, from the one that is asked again to itself.
+    """
+
+    def __init__(self, message: str, *, cycle: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.cycle = tuple(cycle)
+
+
+class NoAnswerError(PlugbookError, LookupError):
+    """Nobody answered what was asked; where a handler failed instead, its error is the ``__cause__``.
+
+    Attributes:
+        topic: of the event that was asked.
+    """
+
+    def __init__(self, message: str, *, topic: str | None = None) -> None:
+        super().__init__(message)
+        self.topic = topic
+
+
 class HostClosedError(PlugbookError, RuntimeError):
     """The host was closed; make a new one."""
 

@@ -65,36 +65,64 @@ class DeadlockError(PlugbookError, RuntimeError):
     """Waiting here could never end, because what is waited for needs this very call to return."""
 
 
-class AskCycleError(DeadlockError):
-    """A question was asked again while it was being answered.
-
-    Attributes:
-        cycle: its topics, from the one that is asked again to itself.
-    """
-
-    def __init__(self, message: str, *, cycle: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.cycle = tuple(cycle)
-
-
-class NoAnswerError(PlugbookError, LookupError):
-    """Nobody answered what was asked; where a handler failed instead, its error is the ``__cause__``.
-
-    Attributes:
-        topic: of the event that was asked.
-    """
-
-    def __init__(self, message: str, *, topic: str | None = None) -> None:
-        super().__init__(message)
-        self.topic = topic
-
-
 class HostClosedError(PlugbookError, RuntimeError):
     """The host was closed; make a new one."""
 
 
 class ReplayError(PlugbookError, RuntimeError):
     """A player cannot do that now: it was closed, or another one is playing on the same host."""
+
+
+class EffectError(PlugbookError, ValueError):
+    """An effect is declared, or limited, in a way that cannot be; nothing was performed."""
+
+
+class EffectDeniedError(PlugbookError, PermissionError):
+    """The host does not let the plugin perform that effect; it was not performed.
+
+    Attributes:
+        effect: the function, such as ``smtplib.SMTP.send_message``.
+        plugin: who asked for it.
+        pattern: what denies it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        effect: str | None = None,
+        plugin: str | None = None,
+        pattern: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.effect = effect
+        self.plugin = plugin
+        self.pattern = pattern
+
+
+class EffectTimeoutError(PlugbookError, TimeoutError):
+    """An effect took longer than it was allowed to."""
+
+
+class EffectReplayError(ReplayError, LookupError):
+    """A replay has nothing to give back for an effect, which is never performed instead."""
+
+
+class RecordedError(PlugbookError, RuntimeError):
+    """In a replay: the effect failed in the recording, with an error whose type is not at hand here.
+
+    Attributes:
+        type_name: the qualified name of that type.
+        message: what it said.
+    """
+
+    def __init__(self, message: str, *, type_name: str | None = None) -> None:
+        super().__init__(message)
+        self.type_name = type_name
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}" if self.type_name else self.message
 
 
 class TopicError(PlugbookError, ValueError):
@@ -205,62 +233,6 @@ class RecordingBusyError(RecordingError, BlockingIOError):
 
 class EventError(PlugbookError, ValueError):
     """An event type is declared wrongly, or something that is not an event was published."""
-
-
-class SchemaError(EventError):
-    """A schema or an upcaster cannot be registered: it is not one, or there is another one already."""
-
-
-class PayloadError(EventError):
-    """A payload does not fit the schema of its topic.
-
-    Attributes:
-        topic: the topic.
-        version: the version of the schema.
-        path: the first field that does not fit, as in ``lines[2].price``; ``""`` for the payload itself.
-        problems: what is wrong, a line for each field.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        topic: str | None = None,
-        version: int | None = None,
-        path: str | None = None,
-        problems: Iterable[str] = (),
-    ) -> None:
-        super().__init__(message)
-        self.topic = topic
-        self.version = version
-        self.path = path
-        self.problems = tuple(problems)
-
-
-class UpcastError(EventError):
-    """A payload cannot be brought up to a newer version of its schema.
-
-    Attributes:
-        topic: the topic.
-        version: the version at which it went wrong: that of the payload which the failing or missing step takes.
-    """
-
-    def __init__(self, message: str, *, topic: str | None = None, version: int | None = None) -> None:
-        super().__init__(message)
-        self.topic = topic
-        self.version = version
-
-
-class EnvelopeError(EventError):
-    """Something is not a CloudEvents envelope of an event, or an event cannot be put into one.
-
-    Attributes:
-        attribute: the attribute of the envelope that is wrong, where it is one.
-    """
-
-    def __init__(self, message: str, *, attribute: str | None = None) -> None:
-        super().__init__(message)
-        self.attribute = attribute
 
 
 class PlugbookWarning(UserWarning):

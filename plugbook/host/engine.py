@@ -14,6 +14,7 @@ from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.plugins.config import validate
 from plugbook.plugins.context import Context
 from plugbook.plugins.discovery import complete
+from plugbook.plugins.effects import EffectRules
 from plugbook.plugins.leaks import runners
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.loader import Loader
@@ -45,6 +46,7 @@ class Engine:
         self.bus = bus
         self._registry = registry
         self.services = Services()
+        self.effects = EffectRules(bus, lambda: registry.handles)
         self.loader = Loader()
         self.listeners: list[Listener] = []
         self._clock = Clock()
@@ -141,7 +143,14 @@ class Engine:
 
     def _make_and_start(self, handle: PluginHandle, plugin_class: type[Plugin], scope: Scope) -> None:
         instance = handle.instance = plugin_class()
-        context = Context(handle.name, handle.config, bus=self.bus, scope=scope, services=self.services)
+        context = Context(
+            handle.name,
+            handle.config,
+            bus=self.bus,
+            scope=scope,
+            services=self.services,
+            effects=self.effects,
+        )
         instance.ctx = handle.context = context
         result = instance.start(context)
         if must_be_awaited(result):
@@ -156,7 +165,6 @@ class Engine:
                 where=spec.where,
                 timeout=spec.timeout,
                 thread=spec.thread,
-                source=spec.source,
                 policy=handle.manifest.policy,
             )
 

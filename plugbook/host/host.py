@@ -16,7 +16,6 @@ from plugbook.errors import (
     ManifestError,
     SelectionError,
 )
-from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus
 from plugbook.plugins.config import check_config, check_names
 from plugbook.plugins.leaks import Leaks, find_leaks
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from plugbook.events.report import Report
     from plugbook.events.subscription import Subscription
     from plugbook.events.work import Work
+    from plugbook.plugins.effects import EffectRules, Effects
     from plugbook.plugins.lifecycle import State
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.resolution import Edge
@@ -63,12 +63,13 @@ def _close_hosts() -> None:
         host.close()
 
 
-class Host(Asking):
+class Host:
     """Plugins under one roof.
 
     Args:
         plugins: plugin classes; more can be added at any time.
         config: options by plugin name, validated by each plugin's ``Config`` when it is loaded.
+        effects: what plugins may ask of the world, and how, by plugin name, ``"*"`` for all; see `Effects`.
         timing: whether every handler call is timed. Without it nothing is recorded either.
 
     A lifecycle request (`start`, `stop`, `add` ...) that is made inside a handler is queued, and returns
@@ -89,12 +90,17 @@ class Host(Asking):
 
     Raises:
         ManifestError: two plugins have the same name, or something given is no plugin class.
-        UnknownPluginError: `config` names a plugin that is not there.
+        UnknownPluginError: `config` or `effects` names a plugin that is not there.
         ConfigError: `config` is not options by plugin name.
     """
 
     def __init__(
-        self, plugins: Iterable[type[Plugin]] = (), *, config: Config | None = None, timing: bool = True
+        self,
+        plugins: Iterable[type[Plugin]] = (),
+        *,
+        config: Config | None = None,
+        effects: Mapping[str, Effects] | None = None,
+        timing: bool = True,
     ) -> None:
         self._is_closed = False
         _open_hosts.add(self)
@@ -108,6 +114,7 @@ class Host(Asking):
             manifest = _manifest_of(plugin_class)
             self._requests.add(manifest, plugin_class, given.get(manifest.name))
         check_names(given, self.plugins)
+        self.effects.update(effects or {})
 
     # -- looking ----------------------------------------------------------------------------------
 
@@ -125,6 +132,11 @@ class Host(Asking):
     def states(self) -> dict[str, State]:
         """The state of every plugin, by name."""
         return {name: handle.state for name, handle in self._registry.handles.items()}
+
+    @property
+    def effects(self) -> EffectRules:
+        """What plugins may ask of the world, and how; rules set here count from the next effect on."""
+        return self._engine.effects
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -309,9 +321,6 @@ class Host(Asking):
     async def publish_async(self, event: Event) -> Report:
         """As `publish`, awaiting the handlers instead of blocking the caller's loop."""
         return await self.bus.publish_async(event)
-
-    def _asks(self) -> tuple[Bus, str]:
-        return self.bus, ""
 
     def record(
         self,

@@ -11,9 +11,11 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
-from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.trace.record import describe_error
+
+from .effects import Effect
+from .performance import Asker
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect, Outcome
@@ -21,25 +23,37 @@ if TYPE_CHECKING:
     from plugbook.events.report import Report
     from plugbook.events.subscription import Handler, Target
 
+    from .effects import EffectRules
     from .scope import Scope
     from .services import Services
 
 T = TypeVar("T")
 
 
-class Context(Asking):
+class Context:
     """A plugin's hands: `self.ctx` inside the plugin, and the argument of its `start`.
 
     Attributes:
         plugin: the plugin's name.
         config: its validated configuration; where it declares none, something false that has no options.
         log: a logger whose records also land in the recording.
+        effect: performs a call that touches the world, ``ctx.effect(fetch, url)``, so that a replay need not; see `Effect`.
     """
 
-    def __init__(self, plugin: str, config: Any, *, bus: Bus, scope: Scope, services: Services) -> None:
+    def __init__(
+        self,
+        plugin: str,
+        config: Any,
+        *,
+        bus: Bus,
+        scope: Scope,
+        services: Services,
+        effects: EffectRules,
+    ) -> None:
         self.plugin = plugin
         self.config = NoConfig(plugin) if config is None else config
         self.log = PluginLog(plugin, bus)
+        self.effect = Effect(Asker(plugin, bus, effects))
         self._bus = bus
         self._scope = scope
         self._services = services
@@ -53,9 +67,6 @@ class Context(Asking):
     async def publish_async(self, event: Event) -> Report:
         """Publish an event in the plugin's name, awaiting its handlers; see `Bus.publish_async`."""
         return await self._bus.publish_async(event, plugin=self.plugin)
-
-    def _asks(self) -> tuple[Bus, str]:
-        return self._bus, self.plugin
 
     def subscribe(self, target: Target, handler: Handler, **options: Any) -> Disconnect:
         """Listen from now on until the plugin stops, as `on` does for methods; see `Bus.subscribe`."""

@@ -274,7 +274,7 @@ def _tree_row(record: Record, depth: int, *, asked: bool) -> tuple[object, ...]:
 
     lead = tag("span", "└ ", cls="pb-quiet") if depth else ""
     name = tag("b", code(record.name), " ◀") if asked else code(record.name)
-    said = tag("span", " ", said_by(record)) if record.kind in ("log", "mark") else ""
+    said = tag("span", " ", said_by(record)) if record.kind in ("input", "log", "mark") else ""
     return (
         tag("span", lead, name, said, style=f"padding-left:{depth * 18}px"),
         _seq(record.seq),
@@ -297,9 +297,14 @@ def player(shown: Player) -> str:
         (f"{result.matched:,}", "published by handlers as recorded"),
         (f"{result.differs + result.missing + result.extra:,}", "otherwise"),
     ]
-    notes = [
-        tag("li", str(note)) for note in (*result.differences[:_NOTES_SHOWN], *result.skips[:_NOTES_SHOWN])
-    ]
+    effects = result.effects
+    if effects != type(effects)():
+        figures += [
+            (f"{effects.matched:,}", "effects given back"),
+            (f"{effects.differs + effects.missing + effects.extra:,}", "otherwise"),
+        ]
+    told = (result.differences, effects.differences, result.skips)
+    notes = [tag("li", str(note)) for each in told for note in each[:_NOTES_SHOWN]]
     return page(
         head("Player", str(shown.state), rate),
         tag("div", bar(position.index / max(shown.total, 1), place)),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from plugbook.trace.record import Record, show_seq
 from plugbook.trace.telling import first_line, recorded_place
+
+_MOST_CHARACTERS: Final = 60
 
 
 @dataclass
@@ -53,7 +56,7 @@ class Tree:
 
 
 def describe(record: Record) -> str:
-    """A record in one line: seq, kind, name, plugin, duration, how it ended, and what a log or a mark says."""
+    """A record in one line: seq, kind, name, plugin, duration, how it ended, and what a log, a mark or an effect says."""
     parts = [f"#{show_seq(record.seq)}", record.kind, record.name]
     if record.plugin and record.plugin != record.name.partition(".")[0]:
         parts.append(f"({record.plugin})")
@@ -71,12 +74,27 @@ def describe(record: Record) -> str:
 
 
 def said_by(record: Record) -> str:
-    """What a log or a mark says, in one line; nothing for other kinds."""
+    """What a log or a mark says, and what an effect was asked and gave, in one line; nothing for other kinds."""
+    if record.kind == "input":
+        return _asked_and_given(record)
     field_name = {"log": "message", "mark": "text"}.get(record.kind)
     if field_name is None:
         return ""
     said = record.payload.get(field_name) if isinstance(record.payload, dict) else record.payload
     return first_line(said) if isinstance(said, str) else ""
+
+
+def _asked_and_given(record: Record) -> str:
+    arguments = record.payload.get("arguments") if isinstance(record.payload, dict) else None
+    named = arguments.items() if isinstance(arguments, dict) else ()
+    asked = ", ".join(f"{name}={_brief(value)}" for name, value in named)
+    given = "" if record.error is not None or record.outcome != "ok" else f" -> {_brief(record.result)}"
+    return first_line(f"({asked}){given}")
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 def describe_failure(error: dict[str, Any]) -> str:

@@ -41,6 +41,15 @@ class Path(NamedTuple):
     topic: str
 
 
+class Place(NamedTuple):
+    """The recorded call that a call of this replay stands for."""
+
+    run: int
+    event: int
+    handler: str
+    plugin: str
+
+
 Delivery = tuple[int, int, int | None, int, int, int]
 """A recorded event that was delivered: the run, its seq and plan in the recording; its seq, root and plan here.
 
@@ -69,6 +78,7 @@ class Emissions:
 
     Attributes:
         active: whether background tasks are held back.
+        run: how often the cursor was moved.
         matched, held, differs: see `Result`.
     """
 
@@ -78,7 +88,7 @@ class Emissions:
         self.is_playing = is_playing
         self.active = False
         self.matched = self.differs = self.held = 0
-        self._run = 0
+        self.run = 0
         self._waiting: dict[Path, deque[Held]] = {}
         self._missed: dict[Path, deque[int]] = {}
         self._differing: list[Difference] = []
@@ -92,13 +102,14 @@ class Emissions:
     def __call__(self, event: Event, plugin: str) -> Report | None:
         """Hold an emission back, or let it through; see `Bus.gate`."""
         cause = self._bus.cause()
-        path = self._path_of(event, cause)
-        if path is None:
+        place = self.place_of(cause)
+        if place is None:
             is_live = cause is not None and cause.report is not None
             if is_live or not plugin or not self.active:
                 return None
             self.held += 1
             return self._pending(event, plugin, cause)
+        path = Path(*place, type(event).__topic__)
         report = self._pending(event, plugin, cause)
         payload = event.__plugbook_json__()
         with self._turn:
@@ -109,7 +120,8 @@ class Emissions:
                 self._waiting.setdefault(path, deque()).append(Held(payload, report))
         return report
 
-    def _path_of(self, event: Event, cause: Cause | None) -> Path | None:
+    def place_of(self, cause: Cause | None) -> Place | None:
+        """The recorded call that something was caused by here; None where it does not come of a replayed event."""
         if cause is None:
             return None
         report = cause.report
@@ -122,7 +134,7 @@ class Emissions:
         sites = self._plans[live_plan].sites
         if not 0 <= index < len(sites):
             return None
-        return Path(run, seq, sites[index].name, sites[index].plugin, type(event).__topic__)
+        return Place(run, seq, sites[index].name, sites[index].plugin)
 
     def _pending(self, event: Event, plugin: str, cause: Cause | None) -> Report:
         parent, root = (cause.seq, cause.root) if cause else (None, 0)
@@ -143,7 +155,7 @@ class Emissions:
         if parent is None:
             return None, None
         delivery = self._recent.by_seq(self._stream.known.event_of(parent))
-        if delivery is None or delivery[0] != self._run:
+        if delivery is None or delivery[0] != self.run:
             return None, None
         run, event, plan, live_seq, live_root, live_plan = delivery
         site = None if event == parent else self._stream.site(event, plan, parent)
@@ -167,12 +179,12 @@ class Emissions:
         if plan is None:
             plan = self._plan_numbers[report.plan] = len(self._plans)
             self._plans.append(report.plan)
-        self._recent.put((self._run, row[0], row[6], report.seq, report.root, plan))
+        self._recent.put((self.run, row[0], row[6], report.seq, report.root, plan))
 
     def jump(self) -> None:
         """Forget what is expected, for the cursor was moved; what was missed so far stays missed."""
         with self._turn:
-            self._run += 1
+            self.run += 1
             self._waiting.clear()
 
     def _compare(self, path: Path, seq: int, payload: str, recorded: str | None = None) -> None:

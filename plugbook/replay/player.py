@@ -96,7 +96,9 @@ class Player:
         if host is not None:
             # The host must not keep a player that everybody else has forgotten, or it would hold plugins back.
             player = weakref.ref(self)
-            self._stage = Republisher(host.bus, self._stream, recording, lambda: _is_playing(player()))
+            self._stage = Republisher(
+                host.bus, host.effects, self._stream, recording, lambda: _is_playing(player())
+            )
             weakref.finalize(self, self._stage.close).atexit = False
         self._passed = 0
         self._stop = Stop(until, self._stream)

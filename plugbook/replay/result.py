@@ -15,15 +15,16 @@ _MOST_SHOWN: Final = 5
 
 
 class Difference(NamedTuple):
-    """An event that handlers published otherwise than in the recording.
+    """An event that handlers published, or an effect that they asked for, otherwise than in the recording.
 
     Attributes:
         kind: ``differs`` in its payload; ``missing`` if only the recording has it, ``extra`` if only the replay.
-        topic: its topic.
-        event: seq of the recorded event whose handler published it.
+        topic: its topic; of an effect its name.
+        event: seq of the recorded event whose handler it came of; of an effect in `start`, of that transition.
         handler, plugin: which handler, and who owns it.
         seq: its own seq in the recording, or None if it is extra.
-        recorded, replayed: its payload here and there as JSON text, ``""`` where there is none.
+        recorded, replayed: its payload here and there as JSON text, ``""`` where there is none; of an effect the
+            arguments.
     """
 
     kind: Literal["differs", "missing", "extra"]
@@ -53,6 +54,29 @@ class Skipped(NamedTuple):
 
 
 @dataclass(frozen=True)
+class GivenBack:
+    """What became of the effects that plugins asked for; the words are those of `Result`.
+
+    Attributes:
+        matched: how many were given back to one that asked the same.
+        differs: how many to one with other arguments; `missing`: how many nobody asked for.
+        extra: how many were asked for that the recording does not have; they were refused.
+        differences: the first of them.
+    """
+
+    matched: int = 0
+    differs: int = 0
+    missing: int = 0
+    extra: int = 0
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether plugins asked for what they had asked for in the recording."""
+        return not (self.differs or self.missing or self.extra)
+
+
+@dataclass(frozen=True)
 class Result:
     """What a player has done so far.
 
@@ -63,6 +87,7 @@ class Result:
         matched: how many events that handlers published are those of the recording.
         differs, missing, extra: how many are not; see `Difference`. One is `missing` as soon as its place was
             passed, and `extra` when the end was reached without it.
+        effects: what became of the effects that plugins asked for; none was performed.
         held: how many events of background tasks were held back; they have nothing to be compared with.
         skipped: how many events could not be published again.
         differences, skips: the first of them; of `differences`, those that differ before the others.
@@ -82,25 +107,21 @@ class Result:
     skipped: int = 0
     differences: tuple[Difference, ...] = ()
     skips: tuple[Skipped, ...] = ()
+    effects: GivenBack = field(default_factory=GivenBack)
     remarks: dict[str, str] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
-        """Whether handlers published what they had published in the recording, and nothing was skipped."""
-        return not (self.differs or self.missing or self.extra or self.skipped)
+        """Whether handlers published and asked for what they had in the recording, and nothing was skipped."""
+        return self.effects.same and not (self.differs or self.missing or self.extra or self.skipped)
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield f"{self.published:,} published, {_counted(self.calls, 'call')}, {_counted(self.errors, 'error')}"
-        differing = self.differs + self.missing + self.extra
-        if self.matched or differing:
-            yield (
-                f"  published by handlers: {self.matched:,} as recorded, {self.differs:,} differ, "
-                f"{self.missing:,} missing, {self.extra:,} extra"
-            )
-            yield from _listed(self.differences, differing)
+        yield from _compared("published by handlers", self)
+        yield from _compared("effects given back", self.effects)
         if self.held:
             yield f"  held back from background tasks: {self.held:,}"
         if self.skipped:
@@ -110,6 +131,16 @@ class Result:
             yield f"  {topic}: {remark}"
 
     __repr__ = __str__
+
+
+def _compared(what: str, found: Result | GivenBack) -> Iterator[str]:
+    differing = found.differs + found.missing + found.extra
+    if found.matched or differing:
+        yield (
+            f"  {what}: {found.matched:,} as recorded, {found.differs:,} differ, "
+            f"{found.missing:,} missing, {found.extra:,} extra"
+        )
+        yield from _listed(found.differences, differing)
 
 
 def _listed(items: tuple[object, ...], count: int) -> Iterator[str]:

@@ -10,11 +10,13 @@ from plugbook.errors import ReplayError
 
 from .emissions import Emissions, settle
 from .rebuild import EventTypes, RebuildError
+from .recall import EffectRecall
 from .result import MOST_KEPT, Result, Skipped
 
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
     from plugbook.events.report import Report
+    from plugbook.plugins.effects import EffectRules
     from plugbook.trace.record import Record
     from plugbook.trace.recording import Recording
 
@@ -89,18 +91,28 @@ class Republisher:
 
     Args:
         bus: where the plugins are.
+        effects: what the host says about effects; while this plays, that they are given back.
         stream: what is played.
         recording: where it comes from.
         is_playing: whether a run is on at this moment.
     """
 
     def __init__(
-        self, bus: Bus, stream: Stream, recording: Recording, is_playing: Callable[[], bool]
+        self,
+        bus: Bus,
+        effects: EffectRules,
+        stream: Stream,
+        recording: Recording,
+        is_playing: Callable[[], bool],
     ) -> None:
         self._bus = bus
+        self._effects = effects
         self._stream = stream
         self._recording = recording
         self._emissions = Emissions(bus, stream, is_playing)
+        self._recall = EffectRecall(recording, stream, self._emissions.place_of)
+        if not (isinstance(bus.gate, Emissions) and bus.gate.is_playing()):
+            effects.recall = self._recall  # plugins may start before anything is played
         self._types = EventTypes((), (), {})
         self._published = self._calls = self._errors = self._unhandled = self._skipped = 0
         self._skips: list[Skipped] = []
@@ -123,7 +135,8 @@ class Republisher:
                 raise ReplayError(msg)
             self._bus.gate = self._emissions
             self._mark("replay", {"recording": str(self._recording.path or "in memory")})
-        self._emissions.active = True
+        self._effects.recall = self._recall
+        self._emissions.active = self._recall.active = True
         targets = [each.target for each in self._bus.subscriptions]
         self._types = EventTypes(
             [target for target in targets if not isinstance(target, str)],
@@ -134,15 +147,17 @@ class Republisher:
 
     def play(self, row: Row) -> Report | None:
         """Deliver the event; None if it could not be made again."""
-        seq, _, _, topic_number, plugin, parent, plan, payload, _ = row
+        seq, _, _, topic_number, plugin, parent, _, payload, _ = row
         emissions, names = self._emissions, self._stream.known.names
         cause, held = emissions.reached(row) if parent is not None else (None, None)
         topic = names[topic_number]
         try:
-            event = self._types.rebuild(topic, seq, payload, self._stream.version(plan))
+            event = self._types.rebuild(topic, seq, payload)
         except RebuildError as error:
             self._skip(Skipped(seq, topic, str(error)))
             return None
+        if seq in self._recall.events:
+            self._recall.expect(emissions.run, seq, row[6])
         announce = partial(emissions.deliver, row)
         report = self._bus.deliver(event, plugin=names[plugin], cause=cause, announce=announce)
         if held is not None:
@@ -171,14 +186,16 @@ class Republisher:
 
     def end(self) -> None:
         """Let background tasks publish again; what comes out of the replayed events is still held back."""
-        self._emissions.active = False
+        self._emissions.active = self._recall.active = False
         self._mark("replay ended", {})
 
     def close(self) -> None:
         """Take the gate away."""
-        self._emissions.active = False
+        self._emissions.active = self._recall.active = False
         if self._bus.gate is self._emissions:
             self._bus.gate = None
+        if self._effects.recall is self._recall:
+            self._effects.recall = None
 
     def result(self, passed: int, *, is_over: bool) -> Result:
         """What was done and compared so far."""
@@ -190,6 +207,7 @@ class Republisher:
             unhandled=self._unhandled,
             skipped=self._skipped,
             skips=tuple(self._skips),
+            effects=self._recall.counts(),
             remarks=dict(self._types.remarks),
             **self._emissions.counts(is_over=is_over),
         )

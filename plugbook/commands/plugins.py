@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plugbook.errors import ConfigError, LifecycleError, UnknownPluginError, suggestion
+from plugbook.events.registrations import current_registrar
 
 from .kinds import EXPRESSION, PLUGIN
 from .values import Rows, Text
@@ -137,6 +138,16 @@ def config(door: Door, name: str, settings: tuple[str, ...]) -> Any:
 
     validate(handle.plugin_class, options)  # before anything stops
     return host.add(handle.plugin_class, config=options, replace=True)
+
+
+@word(doors=NOTEBOOK)
+def keep(door: Door) -> Any:
+    """Keep what this cell registers, though it may fail or run again."""
+    registrar = current_registrar.get()
+    if registrar is None:
+        return Text("Cells keep what they register already: %config Plugbook.scoped_cells is False")
+    registrar.keep()
+    return None
 
 
 def _row(handle: PluginHandle) -> tuple[str, str, str, str]:

@@ -45,6 +45,7 @@ WORDS: Final[tuple[Word, ...]] = (
     plugins.plan,
     plugins.config,
     plugins.leaks,
+    plugins.keep,
     events.publish,
     recordings.record_host,
     recordings.record_command,

@@ -40,6 +40,7 @@ from .cause import Cause, current_cause
 from .drain import NOBODY, Drain
 from .event import Event, EventSchema
 from .loop import HostLoop
+from .registrations import Redo, Registration, current_registrar
 from .report import Report
 from .subscription import Handler, HandlerPlan, Policy, Predicate, Subscription, Target
 from .table import Advice, SubscriptionTable
@@ -168,11 +169,28 @@ class Bus:
         self._table.add(subscription)
         self._record_change("subscribe", subscription)
 
+        number = subscription.number
+        registrar = current_registrar.get()
+        if registrar is not None and not plugin and self.cause() is None:
+            take_back = partial(Bus._withdraw, number=number)
+            registrar.note(Registration("subscription", subscription.name, weakref.ref(self), take_back))
+
         def disconnect() -> None:
-            if self._table.remove(subscription):
-                self._record_change("unsubscribe", subscription)
+            self._withdraw("", number=number)
 
         return disconnect
+
+    def _withdraw(self, reason: str, *, number: int) -> Redo | None:
+        former = self._table.remove(number)
+        if former is None:
+            return None
+        self._record_change("unsubscribe", former, reason)
+
+        def restore(reason: str) -> None:
+            self._table.add(former)
+            self._record_change("subscribe", former, reason)
+
+        return restore
 
     def rank(self, ranks: dict[str, int]) -> None:
         """Say in which order the plugins depend on each other: lower runs earlier at equal priority."""
@@ -193,10 +211,10 @@ class Bus:
             self._recorder.describe("schema", f"{kind.__topic__}@{kind.__version__}", EventSchema(kind))
         return self._table.plan_of(kind)
 
-    def _record_change(self, what: str, changed: Subscription) -> None:
+    def _record_change(self, what: str, changed: Subscription, reason: str = "") -> None:
         if self._recorder is not None:
             payload = {"target": changed.target_text, "handler": changed.name, "priority": changed.priority}
-            self._recorder.put("change", what, plugin=changed.plugin, payload=payload)
+            self._recorder.put("change", what, plugin=changed.plugin, reason=reason, payload=payload)
 
     # -- publishing -------------------------------------------------------------------------------
 

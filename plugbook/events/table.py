@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from plugbook.trace.record import Note
@@ -41,14 +42,20 @@ class SubscriptionTable:
             self._subscriptions[subscription.number] = subscription
             self.plans.clear()
 
-    def remove(self, subscription: Subscription) -> bool:
-        """Let its handler be called no more, not even for events that are queued; whether it was there."""
+    def remove(self, number: int) -> Subscription | None:
+        """Let a handler be called no more, not even for events that are queued.
+
+        Returns:
+            What can be added again, or None where there is no subscription of that number.
+        """
         with self._lock:
-            if self._subscriptions.pop(subscription.number, None) is None:
-                return False
+            subscription = self._subscriptions.pop(number, None)
+            if subscription is None:
+                return None
             self.plans.clear()
+            former = replace(subscription)
             subscription.leave()
-        return True
+        return former
 
     def rank(self, ranks: Mapping[str, int]) -> None:
         """Order the handlers of plugins at equal priority: lower runs earlier."""

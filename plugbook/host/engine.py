@@ -24,6 +24,7 @@ from plugbook.trace.record import describe_error
 from plugbook.trace.telling import tell
 
 if TYPE_CHECKING:
+    from plugbook._types import Disconnect
     from plugbook.plugins.plugin import Plugin
 
     from .handle import PluginHandle
@@ -259,6 +260,16 @@ class Engine:
         recorder.describe("state", handle.name, handle.state.value)
         if handle.config is not None:
             recorder.describe("config", handle.name, handle.config.model_dump(mode="json"))
+
+    def connect(self, listener: Listener) -> Disconnect:
+        """Call `listener` after every change, until the returned function is called."""
+        self.listeners.append(listener)
+
+        def disconnect() -> None:
+            if listener in self.listeners:
+                self.listeners.remove(listener)
+
+        return disconnect
 
     def tell(self) -> None:
         """Tell the listeners that something changed; one that raises is dropped."""

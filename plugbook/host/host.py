@@ -26,6 +26,7 @@ from plugbook.trace.store import Store
 
 from .current import use
 from .engine import Engine
+from .registrations import add_noted, note_listener, registrar_for
 from .registry import Handles, Registry
 from .requests import Requests
 from .troubles import with_troubles
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from plugbook._types import Disconnect, Payloads
     from plugbook.events.event import Event
     from plugbook.events.report import Report
-    from plugbook.events.subscription import Subscription
+    from plugbook.events.subscription import Handler, Subscription, Target
     from plugbook.events.work import Work
     from plugbook.plugins.effects import EffectRules, Effects
     from plugbook.plugins.lifecycle import State
@@ -115,6 +116,9 @@ class Host:
             self._requests.add(manifest, plugin_class, given.get(manifest.name))
         check_names(given, self.plugins)
         self.effects.update(effects or {})
+        registrar = registrar_for(self.bus)
+        if registrar is not None:
+            registrar.made(self)
 
     # -- looking ----------------------------------------------------------------------------------
 
@@ -195,14 +199,7 @@ class Host:
 
     def on_change(self, listener: Callable[[], None]) -> Disconnect:
         """Call `listener` after every change of a state or of the set of plugins, on whichever thread."""
-        listeners = self._engine.listeners
-        listeners.append(listener)
-
-        def disconnect() -> None:
-            if listener in listeners:
-                listeners.remove(listener)
-
-        return disconnect
+        return note_listener(self.bus, listener, lambda: self._engine.connect(listener))
 
     # -- lifecycle --------------------------------------------------------------------------------
 
@@ -271,7 +268,11 @@ class Host:
             ConfigError: the options do not fit a class that is to take another's place; nothing changed.
         """
         manifest = _manifest_of(plugin)
-        return self._request(lambda: self._requests.add(manifest, plugin, config, replace=replace))
+
+        def add(replace: bool) -> Changes | Work[Changes]:
+            return self._request(lambda: self._requests.add(manifest, plugin, config, replace=replace))
+
+        return add_noted(self, manifest.name, add, replace=replace)
 
     def discover(self, group: str = "plugbook.plugins") -> Changes | Work[Changes]:
         """Add every plugin that an installed distribution offers under an entry point group.
@@ -317,6 +318,17 @@ class Host:
             HostClosedError: the host was closed.
         """
         return self.bus.publish(event)
+
+    def subscribe(self, target: Target, handler: Handler, **options: Any) -> Disconnect:
+        """Listen from outside of any plugin, until the returned function is called; see `Bus.subscribe`.
+
+        In a notebook it belongs to the cell: run again, the cell listens once, and not twice.
+
+        Raises:
+            EventError: target, handler or an option cannot be.
+            TopicError: the topic pattern is not well formed.
+        """
+        return self.bus.subscribe(target, handler, **options)
 
     async def publish_async(self, event: Event) -> Report:
         """As `publish`, awaiting the handlers instead of blocking the caller's loop."""

@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from . import display
+from .cell_scope import CellScopes
 from .cells import watch_cells
 from .completion import matcher_for
 from .magics import Notebook, PlugbookMagics
@@ -32,7 +33,7 @@ def load(ip: Any) -> None:
         _append(ip.Completer.custom_matchers, matcher_for(door), undo)
         display.register(ip)
         undo.callback(display.unregister, ip)
-        undo.callback(watch_cells(ip))
+        undo.callback(watch_cells(ip, CellScopes(ip, lambda: settings.scoped_cells)))
         _loaded[ip] = undo.pop_all()
 
 

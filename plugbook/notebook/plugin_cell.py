@@ -14,7 +14,9 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from plugbook.errors import ManifestError, PluginError
+from plugbook.events.registrations import current_registrar
 
+from .cell_scope import unscoped
 from .splitting import split_words
 
 if TYPE_CHECKING:
@@ -72,6 +74,9 @@ class PluginCell:
                 del sys.modules[module.__name__]
             raise
         self._share(module, seen)
+        registrar = current_registrar.get()
+        if changes.failed and registrar is not None:
+            registrar.keep()  # it stays where it is, failed, for a person to ask why
         return changes.check() if changes.failed else changes
 
     def close(self) -> None:
@@ -163,8 +168,9 @@ class PluginCell:
         current = self._door.current()
         if isinstance(current, Host) and not current.is_closed:
             return current
-        self._made = Host()
-        self._made.start()
+        with unscoped():  # it is every such cell's
+            self._made = Host()
+            self._made.start()
         self._door.use(self._made)
         return self._made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from traitlets import Enum, Float, Int, List, Unicode, Union
+from traitlets import Bool, Enum, Float, Int, List, Unicode, Union
 from traitlets.config import Configurable
 
 
@@ -22,4 +22,8 @@ class Plugbook(Configurable):
         [Float(min=1e-12), Enum(("max",))],
         default_value=1.0,
         help="Of a replay: a multiple of real time, or 'max'.",
+    ).tag(config=True)
+    scoped_cells = Bool(
+        True,
+        help="Whether what a cell registers is replaced when it runs again, and taken back when it fails.",
     ).tag(config=True)

@@ -71,3 +71,19 @@ def test_a_notebook_that_nobody_watches_keeps_the_picture_of_an_explorer(cells):
 def test_after_unloading_the_magic_is_gone(cells):
     """%pb is not known any more."""
     assert "not found" in texts(cells[10])
+
+
+def test_the_same_cell_twice_listens_once():
+    """In a kernel too, a cell that runs again replaces what it registered, and one that fails takes it back."""
+    listen = "host.subscribe(Ping, lambda ping: seen.append(ping.n))"
+    sources = [
+        "%load_ext plugbook\nfrom plugbook import Event, Host\nclass Ping(Event):\n    n: int\nseen = []\nhost = Host()",
+        listen,
+        listen,
+        "host.subscribe(Ping, print)\n1 / 0",
+        "host.publish(Ping(n=1))\nseen",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in sources])
+    NotebookClient(notebook, timeout=120, allow_errors=True).execute()
+    assert "taken back: subscription print" in texts(notebook.cells[3])
+    assert texts(notebook.cells[4]) == "[1]"

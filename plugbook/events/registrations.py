@@ -1,0 +1,63 @@
+"""What code outside of every plugin registers, told to whoever can give it back: a notebook does, cell by cell.
+
+What a plugin takes belongs to its scope. A line in a notebook has none: run again, it would subscribe a second time.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Redo = Callable[[str], object]
+"""Does again what was taken back, for the reason given."""
+
+Undo = Callable[[Any, str], Redo | None]
+"""Given the place and a reason, takes back what was registered there; None where it was gone already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One thing that was registered, and the way to take it back.
+
+    Attributes:
+        kind: ``subscription``, ``listener``, ``plugin`` ...
+        label: what it is, such as the handler's name.
+        place: the bus or host it was registered on, which is not kept alive by it.
+        undo: takes it back.
+        waits: whether it is only taken back when a cell that runs again has ended without registering it again;
+            otherwise it is gone while the cell runs.
+    """
+
+    kind: str
+    label: str
+    place: weakref.ref[Any]
+    undo: Undo
+    waits: bool = False
+
+    def take_back(self, reason: str) -> Redo | None:
+        """Undo it, where it and its place are still there; what is returned does it again."""
+        place = self.place()
+        return None if place is None else self.undo(place, reason)
+
+
+class Registrar(Protocol):
+    """Who is told of what is registered."""
+
+    def note(self, registration: Registration) -> None:
+        """Something was registered."""
+
+    def made(self, host: Any) -> None:
+        """A host was made."""
+
+    def had_before(self, kind: str, label: str, place: Any) -> bool:
+        """Whether it was registered by the code that this one takes the place of."""
+
+    def keep(self) -> None:
+        """Let what is registered now stay, whatever happens."""
+
+
+current_registrar: ContextVar[Registrar | None] = ContextVar("plugbook_registrar", default=None)
+"""Set while a cell runs, for its own code and the tasks it creates."""

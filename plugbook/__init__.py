@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from plugbook.notebook import charts as charts
     from plugbook.plugins.plugin import Plugin as Plugin
     from plugbook.plugins.plugin import on as on
+    from plugbook.plugins.settings.marks import Hidden as Hidden
+    from plugbook.plugins.settings.marks import NeedsRestart as NeedsRestart
     from plugbook.trace.recording import open_recording as open_recording
 
 _FACE = {  # name -> module; a module that has the name itself is given whole
     "Event": "plugbook.events.event",
+    "Hidden": "plugbook.plugins.settings.marks",
     "Host": "plugbook.host.host",
+    "NeedsRestart": "plugbook.plugins.settings.marks",
     "PlugbookError": "plugbook.errors",
     "Plugin": "plugbook.plugins.plugin",
     "attach": "plugbook.adapters",
@@ -39,7 +43,9 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
 
 __all__ = [
     "Event",
+    "Hidden",
     "Host",
+    "NeedsRestart",
     "PlugbookError",
     "Plugin",
     "attach",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from plugbook.errors import ConfigError, LifecycleError, UnknownPluginError, suggestion
+from plugbook.errors import ConfigError
 from plugbook.events.registrations import current_registrar
 
 from .kinds import EXPRESSION, PLUGIN
@@ -115,29 +114,34 @@ def leaks(door: Door) -> Rows:
 
 
 @word("host")
-@_name
+@click.argument("name", type=PLUGIN, required=False)
 @click.argument("settings", nargs=-1, metavar="[OPTION=VALUE]...")
-def config(door: Door, name: str, settings: tuple[str, ...]) -> Any:
-    r"""Show a plugin's options, or set some: the plugin is replaced by itself with the new ones.
+@click.option("--reset", is_flag=True, help="Take back what was changed: of the options named, or of all.")
+@click.option("--reload", is_flag=True, help="Read the configuration file and the environment again.")
+def config(door: Door, name: str | None, settings: tuple[str, ...], reset: bool, reload: bool) -> Any:
+    r"""Show a plugin's options and where they come from, or change some while it runs.
 
     \b
     config billing
-    config billing currency=USD rates=[0.2,0.1]
+    config billing currency=USD tax.rate=0.2 rates=[0.2,0.1]
+    config billing --reset currency
+    config --reload
 
-    A value is JSON, or else text.
+    A value is JSON where the option is no text.
     """
     host = door.host()
-    handle = _handle(host.plugins, name)
+    if reload:
+        return host.reload_config()
+    if name is None:
+        msg = "Name the plugin, as in: config billing"
+        raise click.UsageError(msg)
+    if reset:
+        return host.reset_config(name, *settings)
     if not settings:
-        return _options(handle)
-    options = {**handle.options, **dict(map(_setting, settings))}
-    if handle.plugin_class is None:
-        msg = f"{name} was not loaded yet, so its options cannot be checked. Start it first."
-        raise LifecycleError(msg, plugin=name, state=handle.state.value, request="config")
-    from plugbook.plugins.config import validate
-
-    validate(handle.plugin_class, options)  # before anything stops
-    return host.add(handle.plugin_class, config=options, replace=True)
+        return host.config_of(name)
+    handle = host.plugins[name]
+    model = handle.plugin_class.Config if handle.plugin_class else None
+    return host.configure(name, _settings(model, settings))
 
 
 @word(doors=NOTEBOOK)
@@ -172,44 +176,15 @@ def _field(data: Any, field: str) -> str:
     return str(data.get(field) or "") if isinstance(data, Mapping) else ""
 
 
-def _handle(handles: Mapping[str, PluginHandle], name: str) -> PluginHandle:
-    if name in handles:
-        return handles[name]
-    msg = f"There is no plugin {name!r} on this host.{suggestion(name, handles)}"
-    raise UnknownPluginError(msg, name=name, known=handles)
+def _settings(model: type[BaseModel] | None, settings: Iterable[str]) -> dict[str, Any]:
+    from plugbook.plugins.settings.environment import parsed_option
+    from plugbook.plugins.settings.layers import merge
 
-
-def _setting(text: str) -> tuple[str, Any]:
-    option, sign, value = text.partition("=")
-    if not (sign and option):
-        msg = f"{text!r} is no setting. Write OPTION=VALUE, as in currency=USD."
-        raise ConfigError(msg)
-    try:
-        return option, json.loads(value)
-    except ValueError:
-        return option, value
-
-
-def _options(handle: PluginHandle) -> Rows | Text:
-    model: type[BaseModel] | None = handle.plugin_class.Config if handle.plugin_class else None
-    if model is None:
-        return Text(f"{handle.name} has no options")
-    values = handle.config.model_dump(mode="json") if handle.config else {}
-    rows = [
-        (
-            option,
-            _shown(values, option),
-            str(field.annotation and _type_name(field.annotation)),
-            field.description or "",
-        )
-        for option, field in model.model_fields.items()
-    ]
-    return Rows(("option", "value", "type", "what"), tuple(rows), f"{handle.name} has no options")
-
-
-def _shown(values: Mapping[str, Any], option: str) -> str:
-    return json.dumps(values[option]) if option in values else "(not started)"
-
-
-def _type_name(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    options: dict[str, Any] = {}
+    for text in settings:
+        option, sign, value = text.partition("=")
+        if not (sign and option):
+            msg = f"{option!r} is no setting. Write OPTION=VALUE, as in currency=USD."
+            raise ConfigError(msg)
+        options = merge(options, parsed_option(model, option, value))
+    return options

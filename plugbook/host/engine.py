@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from plugbook._clock import Clock, tick
 from plugbook.errors import PluginError
 from plugbook.events.bus import Bus, Cause, current_cause
-from plugbook.plugins.config import validate
+from plugbook.plugins.config import settle
 from plugbook.plugins.context import Context
 from plugbook.plugins.discovery import complete
 from plugbook.plugins.effects import EffectRules
@@ -20,12 +20,15 @@ from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.loader import Loader
 from plugbook.plugins.scope import Scope, must_be_awaited
 from plugbook.plugins.services import Services
+from plugbook.plugins.settings.marks import masked
+from plugbook.plugins.settings.sources import Sources
 from plugbook.trace.record import describe_error
 from plugbook.trace.telling import tell
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect
     from plugbook.plugins.plugin import Plugin
+    from plugbook.plugins.settings.layers import Layers, Said
 
     from .handle import PluginHandle
     from .registry import Registry
@@ -49,8 +52,20 @@ class Engine:
         self.services = Services()
         self.effects = EffectRules(bus, lambda: registry.handles)
         self.loader = Loader()
+        self.sources = Sources()
         self.listeners: list[Listener] = []
         self._clock = Clock()
+
+    def layers(self, handle: PluginHandle, edits: tuple[Said, ...] | None = None) -> Layers:
+        """All that is said about the options of a plugin that has its class.
+
+        Args:
+            handle: the plugin.
+            edits: its live edits, where they shall become others.
+        """
+        model = handle.plugin_class.Config if handle.plugin_class is not None else None
+        said = handle.edits if edits is None else edits
+        return self.sources.layers(handle.name, model, handle.options, said)
 
     # -- transitions ------------------------------------------------------------------------------
 
@@ -66,7 +81,9 @@ class Engine:
             if handle.plugin_class is None:
                 handle.plugin_class = self.loader.load(handle.manifest.entry_point)
                 self._registry.complete(handle, complete(handle.manifest, handle.plugin_class.manifest))
-            handle.config = validate(handle.plugin_class, handle.options)
+            layers = self.layers(handle)
+            handle.config = settle(handle.plugin_class, layers)
+            handle.layers = layers
         except Exception as error:
             self._fail(handle, "load", error, start)
             return error
@@ -259,7 +276,9 @@ class Engine:
         recorder.describe("manifest", handle.name, handle.manifest.model_dump(mode="json"))
         recorder.describe("state", handle.name, handle.state.value)
         if handle.config is not None:
-            recorder.describe("config", handle.name, handle.config.model_dump(mode="json"))
+            recorder.describe("config", handle.name, masked(handle.config))
+        if handle.layers is not None:
+            recorder.describe("config_source", handle.name, handle.layers.sources())
 
     def connect(self, listener: Listener) -> Disconnect:
         """Call `listener` after every change, until the returned function is called."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.resolution import Problem
     from plugbook.plugins.scope import Scope
+    from plugbook.plugins.settings.layers import Layers, Said
 
 
 @dataclass(eq=False, slots=True)
@@ -29,8 +30,10 @@ class PluginHandle:
     Attributes:
         manifest: what the plugin says about itself.
         plugin_class: its class, once loaded.
-        options: the configuration as it was given.
-        config: the configuration as it was validated at the last start.
+        options: what the host was given about its configuration.
+        edits: what was changed of it since, the oldest first.
+        layers: all that was said about it when it was validated.
+        config: the configuration as it was validated when it was loaded or changed last.
         state: where it is in its lifecycle.
         since_ns: since when, ns since the epoch.
         since_seq: the number of the record that says so; 0 where nothing is recorded.
@@ -49,6 +52,8 @@ class PluginHandle:
     manifest: Manifest
     plugin_class: type[Plugin] | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    edits: tuple[Said, ...] = ()
+    layers: Layers | None = None
     config: BaseModel | None = None
     state: State = State.DISCOVERED
     since_ns: int = 0

@@ -17,13 +17,16 @@ from plugbook.errors import (
     SelectionError,
 )
 from plugbook.events.bus import Bus
-from plugbook.plugins.config import check_config, check_names
+from plugbook.plugins.config import check_config, check_names, check_options
 from plugbook.plugins.leaks import Leaks, find_leaks
 from plugbook.plugins.plugin import Plugin
+from plugbook.plugins.settings.environment import PREFIX
+from plugbook.plugins.settings.sources import Sources
 from plugbook.trace.record import BLOCK
 from plugbook.trace.recorder import Recorder
 from plugbook.trace.store import Store
 
+from .configuring import Configuring
 from .current import use
 from .engine import Engine
 from .registrations import add_noted, note_listener, registrar_for
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from plugbook.plugins.lifecycle import State
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.resolution import Edge
+    from plugbook.plugins.settings.view import PluginConfig
     from plugbook.trace.live import LiveRecording
     from plugbook.trace.recording import Recording
 
@@ -70,6 +74,9 @@ class Host:
     Args:
         plugins: plugin classes; more can be added at any time.
         config: options by plugin name, validated by each plugin's ``Config`` when it is loaded.
+        config_file: a TOML or JSON file of options: a table for each plugin.
+        env_prefix: how the environment variables begin that give options, as in
+            ``PLUGBOOK_BILLING__CURRENCY=USD``; None to read none. They stand above the file, and `config` above them.
         effects: what plugins may ask of the world, and how, by plugin name, ``"*"`` for all; see `Effects`.
         timing: whether every handler call is timed. Without it nothing is recorded either.
 
@@ -92,7 +99,7 @@ class Host:
     Raises:
         ManifestError: two plugins have the same name, or something given is no plugin class.
         UnknownPluginError: `config` or `effects` names a plugin that is not there.
-        ConfigError: `config` is not options by plugin name.
+        ConfigError: `config` is not options by plugin name, or `config_file` cannot be read.
     """
 
     def __init__(
@@ -100,16 +107,21 @@ class Host:
         plugins: Iterable[type[Plugin]] = (),
         *,
         config: Config | None = None,
+        config_file: str | PathLike[str] | None = None,
+        env_prefix: str | None = PREFIX,
         effects: Mapping[str, Effects] | None = None,
         timing: bool = True,
     ) -> None:
+        sources = Sources.read(config_file, env_prefix)
         self._is_closed = False
         _open_hosts.add(self)
         self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing)
         self._registry = Registry(self.bus.rank)
         self.bus.advise(partial(who_would_handle, self._registry.handles))
         self._engine = Engine(self.bus, self._registry)
+        self._engine.sources = sources
         self._requests = Requests(self._registry, self._engine)
+        self._configuring = Configuring(self._registry, self._engine, self._requests)
         given = check_config(config)
         for plugin_class in _several(plugins):
             manifest = _manifest_of(plugin_class)
@@ -213,8 +225,12 @@ class Host:
             LifecycleError: the state of the plugin does not allow it.
             ResolutionError: the plugin named cannot start.
             PluginError: the plugin named, or something it requires, failed.
+
+        Warns:
+            PlugbookWarning: a table of the file or an environment variable names no plugin or no option.
         """
         use(self)
+        self._configuring.warn_of_strangers()
         if name is None:
             return self._request(self._requests.start_all)
         return self._request(lambda: self._requests.start(_name_of(name)).check())
@@ -288,6 +304,59 @@ class Host:
             UnknownPluginError: there is no such plugin.
         """
         return self._request(lambda: self._requests.remove(_name_of(name)))
+
+    # -- configuration ----------------------------------------------------------------------------
+
+    def config_of(self, name: PluginName) -> PluginConfig:
+        """Every option of a plugin: its value, who said so, and what it is for; secrets are hidden.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            LifecycleError: it was not loaded yet.
+        """
+        return self._configuring.look(_name_of(name))
+
+    def configure(
+        self, name: PluginName, options: Mapping[str, Any] | None = None, /, **changes: Any
+    ) -> Changes | Work[Changes]:
+        """Change options of a plugin, above all that was said before; tables are merged key by key.
+
+        The whole new configuration is checked first. A plugin that runs finds it in ``ctx.config``, and is told by
+        its ``on_config_change(self, old, new)``, which may be async; if that raises, the old configuration is back.
+        Where an option that changes is marked `NeedsRestart`, the plugin is restarted instead.
+
+        Args:
+            name: the plugin.
+            options: options by name, for names that are no Python identifiers.
+            **changes: more of them.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            ConfigError: the new configuration does not fit; nothing was changed.
+            LifecycleError: the plugin was not loaded yet.
+            PluginError: the plugin refused it, and has its old one again; or a dependent did not start again.
+        """
+        given = {**check_options(_name_of(name), options), **changes}
+        return self._request(lambda: self._configuring.configure(_name_of(name), given).check())
+
+    def reset_config(self, name: PluginName, *options: str) -> Changes | Work[Changes]:
+        """Take live edits back: of the options named, as in ``tax.rate``, or of all.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            ConfigError: there is no such option, or what remains does not fit; nothing was changed.
+            PluginError: as for `configure`.
+        """
+        return self._request(lambda: self._configuring.reset(_name_of(name), options).check())
+
+    def reload_config(self) -> Changes | Work[Changes]:
+        """Read the configuration file and the environment again; if anything does not fit, nothing is changed.
+
+        Raises:
+            ConfigError: the file cannot be read, or some plugin's options in it do not fit.
+            PluginError: a plugin refused its new configuration; all of them have their old ones again.
+        """
+        return self._request(lambda: self._configuring.reload().check())
 
     def close(self) -> None:
         """Stop everything, end the host's loop, and close the recording. Closing again does nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,8 @@ from plugbook.errors import PluginError
 from plugbook.trace.telling import place_of, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from plugbook.plugins.resolution import Problem
 
 
@@ -18,7 +19,7 @@ class Step:
     """One plugin's part of a request.
 
     Attributes:
-        action: ``start``, ``stop``, ``load`` or ``unload``.
+        action: ``start``, ``stop``, ``load``, ``unload``, ``add`` or ``configure``.
         plugin: whose.
         because: why it is part of it.
     """
@@ -102,7 +103,7 @@ class Changes:
     def __str__(self) -> str:
         verbs: dict[str, list[str]] = {}
         for step in self.done:
-            aside = f" ({step.because})" if step.action == "add" and step.because else ""
+            aside = f" ({step.because})" if step.action in ("add", "configure") and step.because else ""
             verbs.setdefault(step.action, []).append(step.plugin + aside)
         done = [f"{_past(action)} {', '.join(names)}" for action, names in verbs.items()]
         return "\n".join(done + self._troubles()) or "nothing to do"
@@ -116,7 +117,7 @@ def _at(error: BaseException) -> str:
 
 
 def _past(verb: str) -> str:
-    return {"stop": "stopped"}.get(verb, f"{verb}ed")
+    return {"stop": "stopped", "configure": "configured"}.get(verb, f"{verb}ed")
 
 
 @dataclass(frozen=True, slots=True)

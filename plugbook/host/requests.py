@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from plugbook.plugins.config import validate
+from plugbook.plugins.config import check_options, settle
 from plugbook.plugins.discovery import discover
 from plugbook.plugins.lifecycle import State
+from plugbook.plugins.settings.fields import accepted
 
 from .plan import Changes, Step
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.plugin import Plugin
+    from plugbook.plugins.settings.layers import Said
 
     from .engine import Engine
     from .handle import PluginHandle
@@ -76,15 +78,18 @@ class Requests:
             self._register(manifest, plugin_class, options or {})
             changes = Changes([Step("add", manifest.name)])
             return self._start_if_running((manifest.name,), changes)
-        dropped = () if options is not None else _unknown_options(old.options, plugin_class)
-        kept = {name: value for name, value in old.options.items() if name not in dropped}
-        options = kept if options is None else options
-        if plugin_class is not None:
-            validate(plugin_class, options)  # before anything is stopped for it
+        dropped: tuple[str, ...] = ()
+        edits: tuple[Said, ...] = ()
+        if options is None:
+            options, edits, dropped = _kept(old, plugin_class)
+        if plugin_class is not None:  # before anything is stopped for it
+            given = check_options(manifest.name, options)
+            sources = self._engine.sources
+            settle(plugin_class, sources.layers(manifest.name, plugin_class.Config, given, edits))
         stopped = [step.plugin for step in self._registry.plan_stop(old)] if old.is_active else []
         changes = self.remove(manifest.name)
         handle = self._register(manifest, plugin_class, options)
-        handle.generation = old.generation
+        handle.generation, handle.edits = old.generation, edits
         because = f"without {', '.join(dropped)}, which it no longer takes" if dropped else ""
         changes.done.append(Step("add", manifest.name, because))
         return self._start_if_running(reversed(stopped or [manifest.name]), changes)
@@ -185,9 +190,14 @@ class Requests:
             changes.failed[step.plugin] = error
 
 
-def _unknown_options(options: Mapping[str, Any], plugin_class: type[Plugin] | None) -> tuple[str, ...]:
-    """The options of a former generation that a class does not take any more."""
+def _kept(
+    old: PluginHandle, plugin_class: type[Plugin] | None
+) -> tuple[dict[str, Any], tuple[Said, ...], tuple[str, ...]]:
+    """Of a former generation's options and live edits what a class still takes, and the names of the others."""
     model = plugin_class.Config if plugin_class is not None else None
-    fields = model.model_fields if model is not None else {}
-    known = {*fields, *(field.alias for field in fields.values())}
-    return tuple(name for name in options if name not in known)
+    known = accepted(model) if model is not None else {}
+    said = [old.options, *(edit.options for edit in old.edits)]
+    dropped = tuple(dict.fromkeys(name for options in said for name in options if name not in known))
+    options = {name: value for name, value in old.options.items() if name in known}
+    edits = [edit.without([(name,) for name in dropped]) for edit in old.edits]
+    return options, tuple(edit for edit in edits if edit.options), dropped

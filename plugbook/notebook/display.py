@@ -29,6 +29,7 @@ _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
         "plugbook.host.plan.Plan": "plan",
         "plugbook.host.plan.Changes": "changes",
         "plugbook.host.plan.Why": "why",
+        "plugbook.plugins.settings.view.PluginConfig": "config",
         "plugbook.trace.recording.Recording": "recording",
         "plugbook.trace.summary.Summary": "summary",
         "plugbook.trace.tree.Tree": "tree",

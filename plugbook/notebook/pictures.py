@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from plugbook.events.report import Call, Report
     from plugbook.host.host import Host
     from plugbook.host.plan import Changes, Plan, Why
+    from plugbook.plugins.settings.view import Option, PluginConfig
     from plugbook.replay.player import Player
     from plugbook.trace.record import Record
     from plugbook.trace.recording import Recording
@@ -150,6 +151,26 @@ def why(shown: Why) -> str:
     ]
     troubles = [tag("div", "but ", trouble, cls="pb-bad") for trouble in shown.troubles]
     return page(head(title), *causes, *troubles, _mend(shown.remedy))
+
+
+def config(shown: PluginConfig) -> str:
+    """The options of a plugin, with what each place says that another one stands above."""
+    if not shown:
+        return page(head(f"Configuration of {shown.plugin}", "no options"))
+    rows = [
+        (
+            code(option.name),
+            code(option.value_text),
+            _source(option),
+            code(option.type),
+            code(option.default_text),
+            option.remark,
+        )
+        for option in shown.values()
+    ]
+    problem = tag("div", shown.problem, cls="pb-bad") if shown.problem else None
+    title = head(f"Configuration of {shown.plugin}", count_text(len(rows), "option"))
+    return page(title, problem, table(["option", "value", "from", "type", "default", "what"], rows))
 
 
 def recording(shown: Recording) -> str:
@@ -351,6 +372,11 @@ def _json_or_repr(value: object) -> str:
 
 def _mend(remedy: str) -> Html | None:
     return tag("div", tag("b", "To mend it: "), remedy, style="margin-top:4px") if remedy else None
+
+
+def _source(option: Option) -> Html:
+    below = [tag("div", place, ": ", value, cls="pb-quiet") for place, value in option.below_texts]
+    return join([option.source, *below])
 
 
 def _because(reason: str) -> Html | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 
 import pytest
 from IPython.core.error import UsageError
@@ -131,15 +132,21 @@ def test_a_mistake_is_shown_short_and_in_full_by_tb(shop, capsys):
 def test_a_mistake_in_a_setting_stops_nothing(shop):
     """A configuration that does not fit is refused while the plugin goes on."""
     before = shop.ip.user_ns["shop"].plugins["billing"].since_ns
-    shop.fail("%pb config billing currency=[]")
+    shop.fail("%pb config billing currency.code=USD")
     assert shop.ip.user_ns["shop"].plugins["billing"].since_ns == before
 
 
 def test_settings_are_shown_and_set(shop):
-    """Config shows the options, and replaces the plugin by itself with the new ones."""
+    """Config shows the options and where they come from, sets them while the plugin runs, and takes them back."""
     assert "EUR" in str(shop.run("%pb config billing"))
+    before = shop.ip.user_ns["shop"].plugins["billing"].since_ns
     shop.run("%pb config billing currency=USD")
     assert shop.ip.user_ns["shop"].publish(shop.run("OrderPlaced(order_id=1)")).calls[-1].result == "USD"
+    assert shop.ip.user_ns["shop"].plugins["billing"].since_ns == before
+    assert re.search(r"live edit at \d\d:\d\d, cell \d+", str(shop.run("%pb config billing")))
+    shop.run("%pb config billing --reset currency")
+    assert "'EUR'  default" in str(shop.run("%pb config billing"))
+    shop.run("%pb config --reload")
     assert "no options" in str(shop.run("%pb config ledger"))
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from plugbook.adapters import attach as attach
     from plugbook.errors import PlugbookError as PlugbookError
     from plugbook.events.event import Event as Event
+    from plugbook.events.schemas import schemas as schemas
+    from plugbook.events.schemas import upcaster as upcaster
     from plugbook.host.current import current as current
     from plugbook.host.current import use as use
     from plugbook.host.host import Host as Host
@@ -38,6 +40,8 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
     "current": "plugbook.host.current",
     "on": "plugbook.plugins.plugin",
     "open_recording": "plugbook.trace.recording",
+    "schemas": "plugbook.events.schemas",
+    "upcaster": "plugbook.events.schemas",
     "use": "plugbook.host.current",
 }
 
@@ -53,6 +57,8 @@ __all__ = [
     "current",
     "on",
     "open_recording",
+    "schemas",
+    "upcaster",
     "use",
 ]
 

@@ -65,6 +65,30 @@ class DeadlockError(PlugbookError, RuntimeError):
     """Waiting here could never end, because what is waited for needs this very call to return."""
 
 
+class AskCycleError(DeadlockError):
+    """A question was asked again while it was being answered.
+
+    Attributes:
+        cycle: its topics, from the one that is asked again to itself.
+    """
+
+    def __init__(self, message: str, *, cycle: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.cycle = tuple(cycle)
+
+
+class NoAnswerError(PlugbookError, LookupError):
+    """Nobody answered what was asked; where a handler failed instead, its error is the ``__cause__``.
+
+    Attributes:
+        topic: of the event that was asked.
+    """
+
+    def __init__(self, message: str, *, topic: str | None = None) -> None:
+        super().__init__(message)
+        self.topic = topic
+
+
 class HostClosedError(PlugbookError, RuntimeError):
     """The host was closed; make a new one."""
 
@@ -233,6 +257,62 @@ class RecordingBusyError(RecordingError, BlockingIOError):
 
 class EventError(PlugbookError, ValueError):
     """An event type is declared wrongly, or something that is not an event was published."""
+
+
+class SchemaError(EventError):
+    """A schema or an upcaster cannot be registered: it is not one, or there is another one already."""
+
+
+class PayloadError(EventError):
+    """A payload does not fit the schema of its topic.
+
+    Attributes:
+        topic: the topic.
+        version: the version of the schema.
+        path: the first field that does not fit, as in ``lines[2].price``; ``""`` for the payload itself.
+        problems: what is wrong, a line for each field.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        topic: str | None = None,
+        version: int | None = None,
+        path: str | None = None,
+        problems: Iterable[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.topic = topic
+        self.version = version
+        self.path = path
+        self.problems = tuple(problems)
+
+
+class UpcastError(EventError):
+    """A payload cannot be brought up to a newer version of its schema.
+
+    Attributes:
+        topic: the topic.
+        version: the version at which it went wrong: that of the payload which the failing or missing step takes.
+    """
+
+    def __init__(self, message: str, *, topic: str | None = None, version: int | None = None) -> None:
+        super().__init__(message)
+        self.topic = topic
+        self.version = version
+
+
+class EnvelopeError(EventError):
+    """Something is not a CloudEvents envelope of an event, or an event cannot be put into one.
+
+    Attributes:
+        attribute: the attribute of the envelope that is wrong, where it is one.
+    """
+
+    def __init__(self, message: str, *, attribute: str | None = None) -> None:
+        super().__init__(message)
+        self.attribute = attribute
 
 
 class PlugbookWarning(UserWarning):

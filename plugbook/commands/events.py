@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,10 @@ def _event(door: Door, host: Host, text: str) -> Any:
         return door.evaluate(text)
     kind = names.event_type(by_topic[1], [each.target for each in host.subscriptions])
     if kind is None:
+        from plugbook.events.schemas import schemas
+
+        if schemas.versions(by_topic[1]):
+            return schemas.make(by_topic[1], _fields(by_topic[2] or "{}"))
         known = names.topics(door)
         msg = f"No event is defined for the topic {by_topic[1]!r}.{suggestion(by_topic[1], known)}"
         raise UnknownNameError(msg, name=by_topic[1], known=known)
@@ -59,6 +64,14 @@ def _event(door: Door, host: Host, text: str) -> Any:
 def _means_topic(door: Door, found: re.Match[str]) -> bool:
     """A word alone is a variable where there is one of that name."""
     return found[2] is not None or found[1].partition(".")[0] not in door.namespace()
+
+
+def _fields(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        msg = f"{text} is not JSON: {error}"
+        raise EventError(msg) from error
 
 
 def _told(error: ValidationError) -> str:

@@ -25,8 +25,10 @@ def plugins(door: Door) -> list[str]:
 
 
 def topics(door: Door) -> list[str]:
-    """The topics of the events that are defined, and of those that the current recording holds."""
-    found = {kind.__topic__ for kind in event_types()}
+    """The topics of the events that are defined or have a schema, and of those that the current recording holds."""
+    from plugbook.events.schemas import schemas
+
+    found = set(schemas.topics)
     with suppress(PlugbookError):  # nothing is current: then the defined ones are all there is
         found.update(door.recording().names["topics"])
     return sorted(found)
@@ -65,9 +67,9 @@ def is_target(value: object) -> bool:
 
 def event_types() -> Iterator[type[Event]]:
     """Every event type that is defined, older definitions before newer ones."""
-    from plugbook.events.event import Event
+    from plugbook.events.known import event_classes
 
-    return _below(Event)
+    return event_classes()
 
 
 def event_type(topic: str, preferred: Iterable[object]) -> type[Event] | None:
@@ -75,9 +77,3 @@ def event_type(topic: str, preferred: Iterable[object]) -> type[Event] | None:
     candidates = [kind for kind in event_types() if kind.__topic__ == topic]
     heard = [kind for kind in candidates if kind in set(preferred)]
     return next(reversed(heard or candidates), None)
-
-
-def _below(kind: type[Event]) -> Iterator[type[Event]]:
-    for each in kind.__subclasses__():
-        yield each
-        yield from _below(each)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from plugbook.errors import ConfigError
 from plugbook.events.registrations import current_registrar
+from plugbook.trace.roster import plugins_in
 
 from .kinds import EXPRESSION, PLUGIN
 from .values import Rows, Text
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .door import Door
 
+_COLUMNS = ("plugin", "version", "state", "why")
 ACTIONS = ("start", "stop", "restart", "reload", "remove")
 
 _name = click.argument("name", type=PLUGIN)
@@ -29,18 +31,15 @@ _name_or_all = click.argument("name", type=PLUGIN, required=False)
 
 @word("either", name="list")
 def list_(door: Door) -> Rows:
-    """List the plugins: of a host with their states, of a recording by what it holds, or those installed."""
+    """List the plugins: of a host with their states, of a recording as they were last, or those installed."""
     target = door.current()
     if target is None:
         return _installed()
     if not hasattr(target, "plugins"):
-        manifests = target.facts("manifest")
-        rows = [(name, _field(manifests.get(name), "version")) for name in target.names["plugins"]]
-        return Rows(("plugin", "version"), tuple(rows), "This recording names no plugin")
+        seen = [(each.name, each.version, each.state, each.reason) for each in plugins_in(target)]
+        return Rows(_COLUMNS, tuple(seen), "This recording names no plugin")
     handles = target.plugins.values()
-    return Rows(
-        ("plugin", "version", "state", "why"), tuple(map(_row, handles)), "This host has no plugins yet"
-    )
+    return Rows(_COLUMNS, tuple(map(_row, handles)), "This host has no plugins yet")
 
 
 @word("host", doors=NOTEBOOK)
@@ -170,10 +169,6 @@ def _installed() -> Rows:
     return Rows(
         ("plugin", "version", "from"), tuple(found), "No plugin is installed (entry points plugbook.plugins)"
     )
-
-
-def _field(data: Any, field: str) -> str:
-    return str(data.get(field) or "") if isinstance(data, Mapping) else ""
 
 
 def _settings(model: type[BaseModel] | None, settings: Iterable[str]) -> dict[str, Any]:

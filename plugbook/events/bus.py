@@ -10,6 +10,16 @@ of their plugins (a provider before its dependents), then registration::
       B -> Billing.check
       C -> Mailer.send
 
+`ask` is the exception: it goes to its handlers at once, while the handler that asks waits, and their calls
+are children of the call that asks::
+
+    publish(A)                 # Ledger.post asks B, and publishes C
+      A => Ledger.post
+        B => Catalog.find      # returns None
+        B => Warehouse.find    # answers: nobody else is asked
+      A => Billing.bill
+      C => Mailer.send
+
 Sync and async handlers share that order. A plan of sync handlers runs inline on the publisher's thread;
 coroutines run on the host's own loop and are waited for.
 
@@ -23,26 +33,29 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import weakref
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Never, TypeVar
+from typing import TYPE_CHECKING, Never, TypeVar, cast
 
 from plugbook._clock import tick
 from plugbook.errors import DeadlockError, EventError, HostClosedError
 from plugbook.trace.record import BLOCK, JsonText
 
+from .asking import Asking, answer, answer_async, check
 from .bare import bare_publish
 from .calls import abandon, run_inline
 from .cause import Cause, current_cause
 from .drain import NOBODY, Drain
 from .event import Event, EventSchema
 from .loop import HostLoop
+from .question import Question
 from .registrations import Redo, Registration, current_registrar
 from .report import Report
-from .subscription import Handler, HandlerPlan, Policy, Predicate, Subscription, Target
+from .subscription import Handler, HandlerPlan, Policy, Predicate, Source, Subscription, Target
 from .table import Advice, SubscriptionTable
 from .work import Work
 
@@ -54,11 +67,13 @@ __all__ = ["Bus", "Cause", "Gate", "current_cause"]
 
 T = TypeVar("T")
 
+_log = logging.getLogger("plugbook.events")
+
 Gate = Callable[[Event, str], Report | None]
 """Given an event and the plugin that publishes it."""
 
 
-class Bus:
+class Bus(Asking):
     """Subscriptions, one queue, and the drain that empties it.
 
     Args:
@@ -133,6 +148,7 @@ class Bus:
         timeout: float | None = None,
         thread: bool = False,
         policy: Policy = "continue",
+        source: Source | None = None,
     ) -> Disconnect:
         """Call `handler` with every event that fits, until the returned function is called.
 
@@ -149,6 +165,8 @@ class Bus:
             timeout: seconds. A coroutine is cancelled; a sync handler is marked late.
             thread: run a sync handler on a thread of its own.
             policy: ``continue`` whatever the handler raises, or ``raise`` it where the event is delivered.
+            source: only events that these plugins publish: a name or pattern such as ``shop-*``, or several;
+                ``""`` stands for who publishes without being a plugin.
 
         Raises:
             EventError: target, handler or an option cannot be.
@@ -164,6 +182,7 @@ class Bus:
             timeout=timeout,
             thread=thread,
             policy=policy,
+            source=source,
             number=next(self._numbers),
         )
         self._table.add(subscription)
@@ -288,6 +307,40 @@ class Bus:
                 await self._drain.await_until(lambda: report.done)
         return report
 
+    def question(self, event: Event, *, wants_all: bool, plugin: str, awaits: bool) -> Question:
+        """The dispatch of an event that is asked, ready for its handlers; see `Asking.ask`.
+
+        Raises:
+            EventError: what was given is not an event.
+            AskCycleError: a handler up the chain of askers is handling an event of this topic.
+            DeadlockError: it could never end, because a handler needs the loop that would wait here.
+        """
+        plan = self._plans.get(type(event)) or self._plan_for(event)
+        if self._is_closed:
+            self._refuse(event)
+        asker = check(self._drain, plan, self.cause(), awaits=awaits)
+        kind = partial(Question, wants_all=wants_all, asker=asker)
+        return cast("Question", self._make_report(event, plan, plugin, get_ident(), kind))
+
+    def answer(self, question: Question) -> None:
+        """Have a question answered, waiting here; see `Asking.ask`.
+
+        Raises:
+            Exception: of a handler whose policy is ``raise``.
+        """
+        answer(self._drain, question)
+
+    async def answer_async(self, question: Question) -> None:
+        """Have a question answered, awaiting here; see `Asking.ask_async`.
+
+        Raises:
+            Exception: of a handler whose policy is ``raise``.
+        """
+        await answer_async(self._drain, question)
+
+    def _asks(self) -> tuple[Bus, str]:
+        return self, ""
+
     def perform(self, function: Callable[[], T]) -> Work[T]:
         """Run `function`, in the caller's context, while no handler is running.
 
@@ -368,7 +421,7 @@ class Bus:
             current_cause.reset(token)
         if announce is not None:
             announce(report)
-        if not plan.is_inline or drain.queue or not self._deliver_here(report):
+        if not self._deliver_now(report):
             self._enqueue(report)
         if drain.queue:
             drain.run_quietly()
@@ -376,29 +429,13 @@ class Bus:
             drain.wait_until(lambda: report.done)
         return report
 
-    def _deliver_here(self, report: Report) -> bool:
-        """Deliver what needs no waiting without queueing it; False where somebody else is draining."""
-        drain = self._drain
+    def _deliver_now(self, report: Report) -> bool:
+        """Deliver it without queueing it, whatever its handlers raise; False where it must be queued."""
         try:
-            del drain.free[0]
-        except KeyError:
-            return False
-        try:
-            drain.thread = report.thread
-            drain.current = report
-            run_inline(report)
-        except BaseException as error:
-            abandon(report, len(report.ticks) - 1, error)
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            drain.current = None
-            drain.thread = NOBODY
-            drain.free[0] = True
-        recorder = self._recorder
-        if recorder is not None and (report.born > recorder.deadline or len(recorder.rows) > recorder.limit):
-            recorder.make_room()
-        return True
+            return self._drain.deliver_now(report)
+        except Exception as error:
+            _log.debug("a handler raised %s while its event was delivered", type(error).__name__)
+            return True
 
     def close(self) -> None:
         """Refuse what is published from now on."""
@@ -423,7 +460,9 @@ class Bus:
         )
         raise EventError(msg)
 
-    def _make_report(self, event: Event, plan: HandlerPlan, plugin: str, thread: int) -> Report:
+    def _make_report(
+        self, event: Event, plan: HandlerPlan, plugin: str, thread: int, kind: Callable[..., Report] = Report
+    ) -> Report:
         """A report at its place in the causal tree and in the recorder's buffer, before its dispatch."""
         seq = root = self.next_seq()
         parent = None
@@ -439,7 +478,7 @@ class Bus:
                 task = _task_name()
         recorder = self._recorder
         cell = recorder.cell if recorder is not None else None
-        report = Report(seq, event, plan, plugin, parent, root, tick(), [], thread, cell)
+        report = kind(seq, event, plan, plugin, parent, root, tick(), [], thread, cell)
         if task:
             report.task = task
         if len(plan.calls) >= BLOCK:
@@ -459,7 +498,7 @@ class Bus:
         """Let an event that was queued go to whoever listens now."""
         plan = self._plans.get(type(report.event)) or self._plan_for(report.event)
         if plan is not report.plan:
-            report.plan, report.result = plan, plan.verdict
+            report.settle(plan)
             self._number_calls(report)
 
     def _enqueue(self, report: Report) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import Token
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,16 @@ def run_inline(report: Report) -> None:
         stamp(tick())
 
 
+def run_here(report: Report) -> None:
+    """Run a plan none of whose handlers has to be waited for."""
+    if report.plan.is_inline and not report.asked:
+        run_inline(report)
+        return
+    for _ in steps_of(report):
+        msg = "a plan that must not wait had a handler to wait for"
+        raise RuntimeError(msg)
+
+
 def steps_of(report: Report) -> Generator[Step, None, None]:
     """One dispatch without any waiting in it: yields how to make each coroutine that must end first.
 
@@ -46,11 +57,65 @@ def steps_of(report: Report) -> Generator[Step, None, None]:
     stamp = report.ticks.append
     stamp(tick())
     for index, subscription in enumerate(report.plan.subscriptions):
-        if subscription.is_async or subscription.thread:
-            yield partial(_call_on_loop, report, index, subscription)
+        turn = Turn(report, index, subscription)
+        reason = report.enough or subscription.source_refuses(report.plugin)
+        if reason:
+            turn.note(Note("skipped", reason))
+        elif subscription.is_async or subscription.thread:
+            yield partial(_call_on_loop, turn)
         else:
-            _call_here(report, index, subscription)
+            _call_here(turn)
+        report.end_turn(turn)
         stamp(tick())
+
+
+class Turn:
+    """One subscription's part in a dispatch.
+
+    Attributes:
+        report: the dispatch.
+        index: which of the plan's calls it is.
+        subscription: whose turn it is.
+    """
+
+    __slots__ = ("index", "report", "subscription")
+
+    def __init__(self, report: Report, index: int, subscription: Subscription) -> None:
+        self.report = report
+        self.index = index
+        self.subscription = subscription
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self.report.is_running(self.index)
+
+    def run(self) -> Any:
+        """Call the handler, or what stands in its place."""
+        return self.report.plan.calls[self.index](self.report.event)
+
+    def be_cause(self) -> Token[Cause | None]:
+        """Let what is published from here on, in this context, be caused by this call."""
+        report = self.report
+        return current_cause.set(Cause(report.call_seq(self.index), report.root, report))
+
+    def note(self, note: Note, error: BaseException | None = None) -> None:
+        """Keep how it ended."""
+        self.report.note(self.index, note, error)
+
+    def keep(self, result: Any) -> None:
+        """Keep what the handler returned."""
+        if result is not None:
+            note_result(self.report, self.index, result)
+
+    def fail(self, error: BaseException) -> bool:
+        """Keep what the handler raised; whether it must be raised again."""
+        return note_failure(self.report, self.index, error)
+
+    def answer(self) -> tuple[int, Any] | None:
+        """Which call gave what, where that is not None."""
+        note = (self.report.notes or {}).get(self.index)
+        return (self.index, note.result) if note is not None and note.result is not None else None
 
 
 def abandon(report: Report, index: int, error: BaseException) -> None:
@@ -62,6 +127,7 @@ def abandon(report: Report, index: int, error: BaseException) -> None:
     where = f" in {sites[index].name}" if 0 <= index < len(sites) else ""
     for skipped in range(index + 1, len(sites)):
         report.note(skipped, Note("skipped", f"{reason}{where} ended the dispatch"))
+    report.end_early(error)
     report.ticks.extend([tick()] * (len(sites) + 1 - len(report.ticks)))
 
 
@@ -89,34 +155,39 @@ def note_failure(report: Report, index: int, error: BaseException) -> bool:
     return report.plan.subscriptions[index].policy == "raise"
 
 
-def _call_here(report: Report, index: int, subscription: Subscription) -> None:
+def _call_here(turn: Turn) -> None:
+    # A question may be asked off the thread of the drain, where the thread does not tell the cause.
+    token = turn.be_cause() if turn.report.asked else None
     start = tick()
     try:
-        result = report.plan.calls[index](report.event)
-        if result is not None:
-            note_result(report, index, result)
+        turn.keep(turn.run())
     except Exception as error:
-        if note_failure(report, index, error):
+        if turn.fail(error):
             raise
-    _note_late(report, index, (tick() - start) / 1e9, subscription.timeout)
+    finally:
+        if token is not None:
+            current_cause.reset(token)
+    _note_late(turn, (tick() - start) / 1e9)
 
 
-def _note_late(report: Report, index: int, seconds: float, allowed: float | None) -> None:
-    note = (report.notes or {}).get(index, Note())
+def _note_late(turn: Turn, seconds: float) -> None:
+    allowed = turn.subscription.timeout
+    note = (turn.report.notes or {}).get(turn.index, Note())
     if allowed is not None and seconds > allowed and note.outcome == "ok":
         reason = f"late: ran {seconds:.3g} s of {allowed:g} s; only thread=True lets it be left behind"
-        report.note(index, note._replace(outcome="timeout", reason=reason))
+        turn.note(note._replace(outcome="timeout", reason=reason))
 
 
-async def _call_on_loop(report: Report, index: int, subscription: Subscription) -> BaseException | None:
+async def _call_on_loop(turn: Turn) -> BaseException | None:
     """Run one handler on the host's loop or on a thread of its own; returns what must end the dispatch."""
-    current_cause.set(Cause(report.call_seq(index), report.root, report))
+    turn.be_cause()
+    subscription = turn.subscription
     result: Any = None
     error: BaseException | None = None
     limit = asyncio.timeout(subscription.timeout)
     try:
         async with limit:
-            result = await _result_of(report, index, subscription)
+            result = await _result_of(turn)
     except asyncio.CancelledError as cancelled:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -124,41 +195,40 @@ async def _call_on_loop(report: Report, index: int, subscription: Subscription) 
         error = cancelled
     except (Exception, KeyboardInterrupt, SystemExit) as raised:
         error = raised  # the last two would end the loop itself if asyncio saw them
-    if not report.is_running(index):
+    if not turn.is_running:
         return None  # it was cancelled, took its time, and was given up
     if limit.expired():
         left = "; its thread goes on" if subscription.thread else ""
-        report.note(index, Note("timeout", f"took more than {subscription.timeout:g} s{left}"))
+        turn.note(Note("timeout", f"took more than {subscription.timeout:g} s{left}"))
         return None
-    return _note_end(report, index, result, error)
+    return _note_end(turn, result, error)
 
 
-async def _result_of(report: Report, index: int, subscription: Subscription) -> Any:
-    call = report.plan.calls[index]
-    if subscription.thread:
-        result, error = await call_in_own_thread(subscription.name, call, report.event)
+async def _result_of(turn: Turn) -> Any:
+    if turn.subscription.thread:
+        result, error = await call_in_own_thread(turn.subscription.name, turn.run)
         if error is not None:
             raise error
         return result
-    result = call(report.event)
+    result = turn.run()
     return result if result.__class__ is Skipped else await result
 
 
-def _note_end(report: Report, index: int, result: Any, error: BaseException | None) -> BaseException | None:
+def _note_end(turn: Turn, result: Any, error: BaseException | None) -> BaseException | None:
     """Keep how a handler ended on the loop; returns what must end the dispatch."""
     if error is None:
         try:
-            if result is not None:
-                note_result(report, index, result)
-            return None
+            turn.keep(result)
         except EventError as raised:
             error = raised
+        else:
+            return None
     if isinstance(error, asyncio.CancelledError):
-        report.note(index, Note("cancelled", "the handler cancelled itself"))
+        turn.note(Note("cancelled", "the handler cancelled itself"))
         return None
     if not isinstance(error, Exception):
         return error
-    return error if note_failure(report, index, error) else None
+    return error if turn.fail(error) else None
 
 
 def _strip_own_frames(error: BaseException) -> None:

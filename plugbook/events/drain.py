@@ -8,21 +8,23 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from plugbook._clock import tick
 from plugbook.errors import DeadlockError
 
-from .calls import abandon, run_inline, steps_of
+from .calls import abandon, run_here, steps_of
 from .cause import current_cause
 from .loop import GRACE_SECONDS, HostLoop, call_in_own_thread, waker
 from .report import Report
-from .work import Work
+from .work import Work, current_work
 
 if TYPE_CHECKING:
     from plugbook.trace.recorder import Recorder
+
+T = TypeVar("T")
 
 _log = logging.getLogger("plugbook.events")
 
@@ -118,6 +120,64 @@ class Drain:
                 self.driver = NOBODY
                 self.free[0] = True
 
+    def deliver_now(self, report: Report) -> bool:
+        """Deliver one report before anything is queued; False where somebody is draining, or it has to wait.
+
+        Raises:
+            Exception: of a handler whose policy is ``raise``.
+        """
+        if self.queue or (report.plan.must_wait and self._loop.is_current):
+            return False
+        try:
+            del self.free[0]
+        except KeyError:
+            return False
+        try:
+            self.thread = get_ident()
+            self._run_to_the_end(report)
+        finally:
+            self.current = None
+            self.thread = NOBODY
+            self.free[0] = True
+        self._make_room()
+        return True
+
+    def deliver_inside(self, report: Report) -> None:
+        """Deliver what the call that is running asks, while that waits.
+
+        Raises:
+            Exception: of a handler whose policy is ``raise``.
+        """
+        # Off the drain's own thread, who asks is known by the context alone.
+        is_here = self.thread == get_ident()
+        asking = self.current
+        try:
+            self._run_to_the_end(report, is_current=is_here)
+        finally:
+            if is_here:
+                self.current = asking
+
+    async def deliver_inside_async(self, report: Report) -> None:
+        """The same, awaiting here what `deliver_inside` waits for."""
+        try:
+            for make_coroutine in steps_of(report):
+                _raise(await self._await_on_loop(make_coroutine()))
+        except BaseException as error:
+            abandon(report, len(report.ticks) - 1, error)
+            raise
+
+    def _run_to_the_end(self, report: Report, *, is_current: bool = True) -> None:
+        if is_current:
+            self.current = report
+        try:
+            if report.plan.must_wait:
+                self._run_waiting(report)
+            else:
+                run_here(report)
+        except BaseException as error:
+            abandon(report, len(report.ticks) - 1, error)
+            raise
+
     def deliver(self) -> bool:
         """Deliver everything; False where the rest has to wait for coroutines on the loop of this thread.
 
@@ -152,13 +212,14 @@ class Drain:
     def _deliver_one(self, item: Report | Work[Any]) -> bool:
         if isinstance(item, Report):
             self._settle(item)
-            if item.plan.is_inline:
+            if not item.plan.must_wait:
                 self.current = item
-                run_inline(item)
+                run_here(item)
                 return True
         if self._loop.is_current:
             return False
         if isinstance(item, Report):
+            self.current = item
             self._run_waiting(item)
         else:
             self.current = None
@@ -170,24 +231,22 @@ class Drain:
             await self._run_work_async(item)
             return
         self._settle(item)
-        if item.plan.is_inline:
+        if not item.plan.must_wait:
             self.thread = self.driver
             self.current = item
-            run_inline(item)
+            run_here(item)
         else:
             await self._run_awaiting(item)
 
     def _run_waiting(self, report: Report) -> None:
-        """Run what has coroutines, threads or time limits in it, waiting here."""
-        self.current = report
+        """Run what has coroutines or threads in it, waiting here."""
         for make_coroutine in steps_of(report):
             try:
                 failure = self._loop.run(make_coroutine())
             except KeyboardInterrupt as error:
                 error.add_note(f"plugbook was waiting for {report.running_name()}, and has cancelled it")
                 raise
-            if failure is not None:
-                raise failure
+            _raise(failure)
 
     async def _run_awaiting(self, report: Report) -> None:
         """The same, awaiting here: the drain is no thread's meanwhile."""
@@ -195,19 +254,23 @@ class Drain:
         self.current = report
         for make_coroutine in steps_of(report):
             self.thread = NOBODY
-            job = self._loop.submit(make_coroutine())
             try:
-                failure = await asyncio.wrap_future(job)
-            except asyncio.CancelledError:
-                if job.cancel():
-                    ended = asyncio.Event()
-                    job.add_done_callback(waker(ended))
-                    await _wait_for(ended, GRACE_SECONDS)
-                raise
+                failure = await self._await_on_loop(make_coroutine())
             finally:
                 self.thread = self.driver
-            if failure is not None:
-                raise failure
+            _raise(failure)
+
+    async def _await_on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the host's loop; cancelled, wait a moment until it has ended."""
+        job = self._loop.submit(coroutine)
+        try:
+            return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            if job.cancel():
+                ended = asyncio.Event()
+                job.add_done_callback(waker(ended))
+                await _wait_for(ended, GRACE_SECONDS)
+            raise
 
     async def _run_work_async(self, work: Work[Any]) -> None:
         """Run a request on a thread of its own, to its end, even when the caller is cancelled."""
@@ -243,10 +306,13 @@ class Drain:
 
     def _after_item(self) -> None:
         self.current = None
+        self._make_room()
+        self._wake()
+
+    def _make_room(self) -> None:
         recorder = self.recorder
         if recorder is not None and (tick() > recorder.deadline or len(recorder.rows) > recorder.limit):
             recorder.make_room()
-        self._wake()
 
     def _wake(self) -> None:
         for wake in tuple(self._waiters):
@@ -254,9 +320,17 @@ class Drain:
 
     # -- waiting ----------------------------------------------------------------------------------
 
+    @property
+    def is_on_loop(self) -> bool:
+        """Whether the caller runs on the host's loop."""
+        return self._loop.is_current
+
     def is_inside_call(self) -> bool:
         """Whether the caller is what the drain is running, directly or as a coroutine or thread of it."""
         if self.thread == get_ident():
+            return True
+        work = current_work.get()
+        if work is not None and not work.done:
             return True
         cause = current_cause.get()
         return cause is not None and cause.report is not None and cause.report.is_running_seq(cause.seq)
@@ -315,6 +389,12 @@ class Drain:
                     await self.run_async()
         finally:
             self._waiters.discard(wake)
+
+
+def _raise(failure: BaseException | None) -> None:
+    """Raise what a handler left for the dispatch to end with."""
+    if failure is not None:
+        raise failure
 
 
 async def _wait_for(event: asyncio.Event, seconds: float) -> None:

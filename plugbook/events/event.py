@@ -109,7 +109,11 @@ class EventSchema:
 
     def __plugbook_json__(self) -> str:
         try:
-            schema = self._kind.model_json_schema(mode="serialization", schema_generator=_quiet_generator())
+            schema = self._kind.model_json_schema(
+                by_alias=bool(self._kind.model_config.get("serialize_by_alias")),  # as payloads are written
+                mode="serialization",
+                schema_generator=_quiet_generator(),
+            )
         except PydanticInvalidForJsonSchema as error:
             schema = {"title": self._kind.__name__, "description": f"no JSON Schema: {error.message}"}
         return json.dumps(schema, default=_describe)

@@ -14,6 +14,7 @@ from plugbook.trace.record import Dispatch, Note, show_seq
 if TYPE_CHECKING:
     from plugbook._types import Outcome
 
+    from .calls import Turn
     from .event import Event
     from .subscription import HandlerPlan
 
@@ -99,6 +100,21 @@ class Report(Dispatch):
     def topic(self) -> str:
         """The event's topic."""
         return self.name
+
+    def settle(self, plan: HandlerPlan) -> None:
+        """Let it go to the handlers of this plan."""
+        self.plan, self.result = plan, plan.verdict
+
+    @property
+    def enough(self) -> str:
+        """Why the handlers that are left need not be called, or ``""``."""
+        return ""
+
+    def end_turn(self, turn: Turn) -> None:
+        """A handler has ended, and is about to be timed."""
+
+    def end_early(self, error: BaseException) -> None:
+        """The dispatch cannot go on, because of `error`."""
 
     @property
     def done(self) -> bool:
@@ -232,15 +248,8 @@ class Report(Dispatch):
         took = f" in {_time(self.duration_ns)}" if count and self.duration_ns is not None else ""
         why = f": {self.reason}" if self.reason else ""
         number = f" {show_seq(self.seq)}" if self.seq else ""
-        lines = [f"Report{number} {self.topic}: {self.outcome}, {calls}{took}{why}"]
-        rows = [_cells(self._call(index)) for index in range(min(count, _MOST_LINES))]
-        widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            lines.append(f"  {'  '.join(cells)}".rstrip())
-        if count > _MOST_LINES:
-            lines.append(f"  ... and {count - _MOST_LINES:,} more: see .calls and .errors")
-        return "\n".join(lines)
+        head = f"Report{number} {self.topic}: {self.outcome}, {calls}{took}{why}"
+        return "\n".join([head, *call_lines(self)])
 
 
 class BareReport(Report):
@@ -281,6 +290,20 @@ _BARE: dict[str, Any] = {
     "notes": None,
     "blocks": (),
 }
+
+
+def call_lines(report: Report) -> list[str]:
+    """The calls of a report as the lines of a table."""
+    calls = report.calls
+    rows = [_cells(call) for call in calls[:_MOST_LINES]]
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    lines = []
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append(f"  {'  '.join(cells)}".rstrip())
+    if len(calls) > _MOST_LINES:
+        lines.append(f"  ... and {len(calls) - _MOST_LINES:,} more: see .calls and .errors")
+    return lines
 
 
 def _cells(call: Call) -> tuple[str, str, str, str, str]:

@@ -6,9 +6,9 @@ import inspect
 import math
 import reprlib
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from plugbook.errors import EventError
 from plugbook.trace.record import CallSite, Note, Plan, extent
@@ -16,10 +16,15 @@ from plugbook.trace.record import CallSite, Note, Plan, extent
 from .event import Event, is_deeply_frozen
 from .topics import compile_pattern
 
+if TYPE_CHECKING:
+    from plugbook.trace.selection import Patterns
+
 Handler = Callable[[Any], Any]
 Predicate = Callable[[Any], object]
 Target = type[Event] | str
 Policy = Literal["continue", "raise"]
+Source = str | Sequence[str]
+"""One plugin name or pattern, or several; ``""`` stands for who publishes without being a plugin."""
 
 
 def is_event_type(target: object) -> bool:
@@ -67,6 +72,8 @@ class Subscription:
         timeout: seconds the handler may take, or None.
         thread: run a sync handler on a thread of its own, so that a timeout can end the wait for it.
         policy: what a failure does: the others go on, or `publish` raises.
+        source: patterns of the plugins whose events it wants, or None for everybody's; where none fits, the
+            call is `skipped`.
         number: counts the registrations.
     """
 
@@ -79,8 +86,10 @@ class Subscription:
     timeout: float | None = None
     thread: bool = False
     policy: Policy = "continue"
+    source: Source | None = None
     number: int = 0
     is_async: bool = field(init=False)
+    _sources: Patterns | None = field(init=False, repr=False, default=None)
     _plans: weakref.WeakSet[HandlerPlan] = field(init=False, repr=False, default_factory=weakref.WeakSet)
 
     def __post_init__(self) -> None:
@@ -91,6 +100,9 @@ class Subscription:
                 raise EventError(msg)
         if isinstance(self.target, str):
             compile_pattern(self.target)
+        if self.source is not None:
+            self.source = (self.source,) if isinstance(self.source, str) else tuple(self.source)
+            self._sources = _patterns(self.source)
 
     def _target_problem(self) -> str:
         target: object = self.target
@@ -118,11 +130,21 @@ class Subscription:
             return f"timeout must be a number of seconds above 0, not {_shown(self.timeout)}"
         if self.policy not in get_args(Policy):
             return f"policy must be one of {', '.join(get_args(Policy))}, not {_shown(self.policy)}"
-        return ""
+        return source_problem(self.source)
 
     def wants(self, kind: type[Event]) -> bool:
         """Whether events of exactly this type are for this handler."""
         return is_for(self.target, kind)
+
+    def source_refuses(self, plugin: str) -> str:
+        """Why it does not want the events of a plugin, as the reason of a call that is skipped; else ``""``."""
+        if self._sources is None:
+            return ""
+        named = self.source or ()
+        if plugin in (self._sources if plugin else named):  # no pattern means nobody
+            return ""
+        wanted = ", ".join(name or "''" for name in named)
+        return f"source= {wanted}: published by {plugin or 'no plugin'}"
 
     @property
     def target_text(self) -> str:
@@ -168,6 +190,16 @@ class Subscription:
         self.where = None
 
 
+def source_problem(source: object) -> str:
+    """What is wrong with what is given as ``source=``, or ``""``."""
+    if source is None or isinstance(source, str):
+        return ""
+    if not isinstance(source, list | tuple) or not source:
+        return f"source must be the name or pattern of a plugin, or several in a list, not {_shown(source)}"
+    wrong = [each for each in source if not isinstance(each, str)]
+    return f"source must be names or patterns of plugins, and {_shown(wrong[0])} is no text" if wrong else ""
+
+
 class HandlerPlan(Plan):
     """The handlers of one exact event type, in order, ready to be called.
 
@@ -175,12 +207,23 @@ class HandlerPlan(Plan):
         topic: the topic of the event type.
         calls: the handlers as plain functions, in order; one that was disconnected is replaced.
         subscriptions: what they come from, in the same order.
-        is_inline: whether all of them run on the publisher's thread and none of them has a time limit.
+        is_inline: whether calling them one after the other is all there is to do: all of them run on the
+            publisher's thread, and none of them has a time limit or cares who publishes.
+        must_wait: whether any of them runs on the host's loop or a thread of its own.
         is_frozen: whether no handler could change the payload before it is written.
         verdict: what reports say from the start: why there is no handler, or who is missing among them.
     """
 
-    __slots__ = ("__weakref__", "calls", "is_frozen", "is_inline", "subscriptions", "topic", "verdict")
+    __slots__ = (
+        "__weakref__",
+        "calls",
+        "is_frozen",
+        "is_inline",
+        "must_wait",
+        "subscriptions",
+        "topic",
+        "verdict",
+    )
 
     def __init__(self, kind: type[Event], subscriptions: Iterable[Subscription]) -> None:
         wanted = tuple(subscriptions)
@@ -188,11 +231,18 @@ class HandlerPlan(Plan):
         self.topic = kind.__topic__
         self.subscriptions = wanted
         self.calls = [subscription.guarded() for subscription in wanted]
-        self.is_inline = not any(each.is_async or each.thread or each.timeout for each in wanted)
+        self.must_wait = any(each.is_async or each.thread for each in wanted)
+        self.is_inline = not (self.must_wait or any(each.timeout or each.source for each in wanted))
         self.is_frozen = is_deeply_frozen(kind)
         self.verdict: Note | None = None
         for subscription in wanted:
             subscription.join(self)
+
+
+def _patterns(names: Iterable[str]) -> Patterns:
+    from plugbook.trace.selection import Patterns
+
+    return Patterns(names)
 
 
 def _is_async(function: object) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextvars import Context
-from typing import TYPE_CHECKING, Generic, TypeVar
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from .report import Waiter
@@ -32,6 +32,7 @@ class Work(Generic[T]):
 
     def run(self) -> None:
         """Do it; whoever waits gets the result or the error."""
+        self._context.run(current_work.set, self)
         try:
             self._future.set_result(self._context.run(self._function))
         except BaseException as error:
@@ -60,3 +61,7 @@ class Work(Generic[T]):
             return "<pending: it runs when the handlers that are running have ended>"
         error = self._future.exception()
         return repr(self._future.result() if error is None else error)
+
+
+current_work: ContextVar[Work[Any] | None] = ContextVar("plugbook_work", default=None)
+"""The request that runs here, in its coroutines too, which run on another thread than the drain's."""

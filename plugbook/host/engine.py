@@ -183,6 +183,7 @@ class Engine:
                 where=spec.where,
                 timeout=spec.timeout,
                 thread=spec.thread,
+                source=spec.source,
                 policy=handle.manifest.policy,
             )
 

@@ -16,6 +16,7 @@ from plugbook.errors import (
     ManifestError,
     SelectionError,
 )
+from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus
 from plugbook.plugins.config import check_config, check_names, check_options
 from plugbook.plugins.leaks import Leaks, find_leaks
@@ -68,7 +69,7 @@ def _close_hosts() -> None:
         host.close()
 
 
-class Host:
+class Host(Asking):
     """Plugins under one roof.
 
     Args:
@@ -402,6 +403,9 @@ class Host:
     async def publish_async(self, event: Event) -> Report:
         """As `publish`, awaiting the handlers instead of blocking the caller's loop."""
         return await self.bus.publish_async(event)
+
+    def _asks(self) -> tuple[Bus, str]:
+        return self.bus, ""
 
     def record(
         self,

@@ -8,10 +8,12 @@ from .chart_style import ROWS_SENT, WIDTH, empty_chart, finish
 from .layout import Layout, Point, layered
 from .palette import INK, MUTED, PAPER, STATES, UNKNOWN, state_mark
 from .units import count_text
-from .views import EDGE_KINDS, Edge, PluginView, edges_of, opened, plugins_of
+from .views import EDGE_KINDS, Edge, edges_of, opened, plugins_of
 
 if TYPE_CHECKING:
     import altair as alt
+
+    from plugbook.trace.roster import PluginView
 
     from .views import Source
 

@@ -12,13 +12,12 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from plugbook.errors import RecordingError
+from plugbook.trace.roster import PluginView, plugins_in
 from plugbook.trace.telling import first_line, place_of, recorded_place, tell
 
 from .markup import safe_repr
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from plugbook.host.host import Host
     from plugbook.replay.player import Player
     from plugbook.trace.recording import Recording
@@ -27,26 +26,6 @@ Source: TypeAlias = "Host | Recording | Player | str | PathLike[str]"
 """What a view can be given."""
 
 EDGE_KINDS = ("requires", "capability", "optional", "conflicts")
-
-
-class PluginView(NamedTuple):
-    """One plugin as a row of a table or a node of a graph.
-
-    Attributes:
-        name: its name.
-        version: its version, or ``""`` where it is not known.
-        state: its lifecycle state, or ``""`` for a plugin of a foreign system, which has none.
-        error: what went wrong with it last, as ``Type: message``, or ``""``.
-        reason: why it is in its state, its error included, or ``""``.
-        summary: what it is for, in a line, or ``""``.
-    """
-
-    name: str
-    version: str = ""
-    state: str = ""
-    error: str = ""
-    reason: str = ""
-    summary: str = ""
 
 
 class Edge(NamedTuple):
@@ -64,7 +43,7 @@ def is_host(source: object) -> bool:
 
 def plugins_of(source: Any) -> list[PluginView]:
     """The plugins of a host or a recording, in the order they were started or first seen."""
-    return _plugins_of_host(source) if is_host(source) else _plugins_of_recording(source)
+    return _plugins_of_host(source) if is_host(source) else plugins_in(source)
 
 
 def edges_of(source: Any) -> list[Edge]:
@@ -138,41 +117,6 @@ def _plugins_of_host(host: Any) -> list[PluginView]:
         )
         for name, handle in dict(host.plugins).items()
     ]
-
-
-def _plugins_of_recording(recording: Recording) -> list[PluginView]:
-    manifests = recording.facts("manifest")
-    first = {name: _fact_text(data, "state") for name, data in recording.facts("state").items()}
-    frame = recording.states(columns=["plugin", "after", "error", "reason"])
-    last = {str(row["plugin"]): row for row in frame.to_dict("records")}
-    states = first | {name: str(row["after"]) for name, row in last.items()}
-    reasons = {name: str(row["error"] or row["reason"] or "") for name, row in last.items()}
-    names = list(dict.fromkeys([*frame["plugin"].astype(str), *manifests, *first, *_owners(recording)]))
-    return [
-        PluginView(
-            name=name,
-            version=_fact_text(manifests.get(name), "version"),
-            state=states.get(name, ""),
-            error=str(last[name]["error"] or "") if name in last else "",
-            reason=reasons.get(name, ""),
-            summary=_fact_text(manifests.get(name), "summary"),
-        )
-        for name in names
-        if name
-    ]
-
-
-def _owners(recording: Recording) -> list[str]:
-    """Plugins that are known by what they did alone, as those of a foreign system are."""
-    if not recording.selected:
-        return list(recording.names["plugins"])
-    calls: pd.DataFrame = recording.calls(columns=["plugin"])
-    return [str(name) for name in calls["plugin"].unique()]
-
-
-def _fact_text(data: Any, field: str) -> str:
-    value = data.get(field, "") if isinstance(data, Mapping) else (data if field == "state" else "")
-    return str(value or "")
 
 
 def _edges_of_manifests(manifests: Mapping[str, Any]) -> list[Edge]:

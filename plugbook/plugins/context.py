@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
+from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.trace.record import describe_error
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Context:
+class Context(Asking):
     """A plugin's hands: `self.ctx` inside the plugin, and the argument of its `start`.
 
     Attributes:
@@ -67,6 +68,9 @@ class Context:
     async def publish_async(self, event: Event) -> Report:
         """Publish an event in the plugin's name, awaiting its handlers; see `Bus.publish_async`."""
         return await self._bus.publish_async(event, plugin=self.plugin)
+
+    def _asks(self) -> tuple[Bus, str]:
+        return self._bus, self.plugin
 
     def subscribe(self, target: Target, handler: Handler, **options: Any) -> Disconnect:
         """Listen from now on until the plugin stops, as `on` does for methods; see `Bus.subscribe`."""

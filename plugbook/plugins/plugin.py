@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from plugbook.errors import ManifestError, PlugbookWarning, TopicError, suggestion
 from plugbook.events.event import Event
+from plugbook.events.subscription import Source, source_problem
 from plugbook.events.topics import compile_pattern
 from plugbook.trace.telling import show_place
 
@@ -60,6 +61,7 @@ class HandlerSpec:
         priority: higher runs earlier.
         timeout: seconds, or None.
         thread: run a sync handler on a thread of its own.
+        source: names or patterns of the plugins whose events it wants, or None.
     """
 
     method: str
@@ -68,6 +70,7 @@ class HandlerSpec:
     priority: int = 0
     timeout: float | None = None
     thread: bool = False
+    source: Source | None = None
 
 
 def _refuses_unknown_options(decorator: F) -> F:
@@ -93,6 +96,7 @@ def on(
     priority: int = 0,
     timeout: float | None = None,
     thread: bool = False,
+    source: Source | None = None,
 ) -> Callable[[F], F]:
     """Have a plugin's method called with each event of that type, or whose topic fits the pattern.
 
@@ -102,6 +106,8 @@ def on(
         priority: higher runs earlier; the default is 0.
         timeout: seconds the handler may take.
         thread: run a sync handler on a thread of its own, so that `timeout` can end the wait for it.
+        source: only events that these plugins publish: a name or pattern such as ``"shop-*"``, or several;
+            ``""`` stands for who publishes without being a plugin.
 
     Raises:
         ManifestError: the target is not one, or an option cannot be; says where the method is.
@@ -115,7 +121,7 @@ def on(
                 "closest to its def."
             )
             raise ManifestError(msg)
-        spec = HandlerSpec(method.__name__, target, where, priority, timeout, thread)
+        spec = HandlerSpec(method.__name__, target, where, priority, timeout, thread, source)
         _check_target(spec, place)
         _check_options(spec, place, is_async=inspect.iscoroutinefunction(method))
         # Decorators apply from the bottom up; the specs are kept as they are read.
@@ -359,6 +365,8 @@ def _check_options(spec: HandlerSpec, place: str, *, is_async: bool) -> None:
         problem = f"timeout={spec.timeout!r} is not a number of seconds above 0"
     elif spec.thread and is_async:
         problem = "thread=True is for sync handlers; an async one runs on the host's loop, so leave it out"
+    else:
+        problem = source_problem(spec.source)
     if problem:
         msg = f"@on for {spec.method} ({place}): {problem}."
         raise ManifestError(msg)

@@ -4,41 +4,40 @@ from __future__ import annotations
 
 import json
 import re
-import types
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from plugbook.errors import EventError
-from plugbook.events.event import Event
+from plugbook.events.known import classes_of, stand_in
+from plugbook.events.reading import Read, reader_of
+from plugbook.events.schemas import schemas
 from plugbook.trace.payload import HIDDEN
 
+if TYPE_CHECKING:
+    from plugbook.events.event import Event
+
 _LEFT_OUT: Final = re.compile(r'"\$(?:more|type|cycle)":|… \(\+[\d,]+ characters\)"')
-_NAME: Final = re.compile(r"[A-Za-z]\w*")
 
 
 class RebuildError(Exception):
     """An event cannot be made from its record; the text says why."""
 
 
-class RebuiltEvent(Event, topic="rebuilt", extra="allow"):
-    """Stands for an event whose class is not at hand: its fields are what the payload holds, unvalidated."""
-
-    stand_in: ClassVar[bool] = True
-
-
 class EventTypes:
-    """Finds, for a topic and version, the class of its events.
+    """Finds, for a topic and version, the class of its events, and brings older payloads up to it.
 
     A class that a handler listens to comes first, for only its events reach that handler; then the class
-    with that topic that was defined last. Where there is none, one is made that takes any field.
+    with that topic and version that was defined last. Where there is none, one is made that takes any field.
 
     Args:
         listened: the classes that handlers listen to.
-        versions: since which seq a topic has had which version, in the order of seq.
-        schemas: the JSON Schema of events by ``topic@version``.
+        versions: since which seq a topic has had which version, in the order of seq; asked where a record
+            does not know its own.
+        recorded: the JSON Schema of events by ``topic@version``.
         outlined: whether payloads were recorded in outline, so that each has to be searched for what is left out.
 
     Attributes:
@@ -49,105 +48,83 @@ class EventTypes:
         self,
         listened: Iterable[type[Event]],
         versions: Iterable[tuple[int, str, int]],
-        schemas: Mapping[str, Any],
+        recorded: Mapping[str, Any],
         *,
         outlined: bool = False,
     ) -> None:
         self._outlined = outlined
         self._listened = tuple(listened)
-        self._schemas = schemas
+        self._recorded = recorded
         self._since: dict[str, list[int]] = {}
         self._versions: dict[str, list[int]] = {}
         for seq, topic, version in versions:
             self._since.setdefault(topic, []).append(seq)
             self._versions.setdefault(topic, []).append(version)
-        self._makers: dict[tuple[str, int], Callable[[str], Event]] = {}
-        self._only_makers: dict[str, Callable[[str], Event]] = {}
+        self._readers: dict[tuple[str, int], Read] = {}
         self.remarks: dict[str, str] = {}
 
-    def rebuild(self, topic: str, seq: int, payload: str) -> Event:
+    def rebuild(self, topic: str, seq: int, payload: str, version: int = 0) -> Event:
         """The event that a record tells of.
 
+        Args:
+            topic: its topic.
+            seq: its seq.
+            payload: its fields, as JSON.
+            version: of its schema, 0 where the record does not know.
+
         Raises:
-            RebuildError: the payload was cut, redacted or left out, or does not fit the class.
+            RebuildError: the payload was cut, redacted or left out, does not fit the class, or could not be
+                brought up to its version.
         """
-        make = self._only_makers.get(topic) or self._maker(topic, seq)
+        key = (topic, version or self._version(topic, seq))
+        read = self._readers.get(key) or self._learn(*key)
         if self._outlined or HIDDEN in payload or payload.startswith('{"$') or not payload:
             reason = why_incomplete(payload, outlined=self._outlined)
             if reason:
                 raise RebuildError(reason)
         try:
-            return make(payload)
+            return read(payload)
         except ValidationError as error:
             raise RebuildError(_first_line(error)) from error
-
-    def _maker(self, topic: str, seq: int) -> Callable[[str], Event]:
-        version = self._version(topic, seq) if topic in self._since else 0
-        make = self._makers.get((topic, version)) or self._learn(topic, version)
-        if len(set(self._versions.get(topic, ()))) < 2:
-            self._only_makers[topic] = make
-        return make
+        except EventError as error:
+            raise RebuildError("; ".join([str(error), *getattr(error, "__notes__", ())])) from error
 
     def _version(self, topic: str, seq: int) -> int:
-        since = self._since[topic]
-        return self._versions[topic][max(bisect_right(since, seq) - 1, 0)]
+        since = self._since.get(topic)
+        return self._versions[topic][max(bisect_right(since, seq) - 1, 0)] if since else 0
 
-    def _learn(self, topic: str, version: int) -> Callable[[str], Event]:
-        kind = self._find(topic, version) or self._stand_in(topic, version)
-        if version and kind.__version__ != version:
-            self.remarks[topic] = f"recorded as version {version}, replayed as version {kind.__version__}"
-        maker = self._makers[topic, version] = _maker(kind)
-        return maker
+    def _learn(self, topic: str, version: int) -> Read:
+        kind = self._find(topic, version)
+        if kind is None:
+            read = self._without_class(topic, version)
+        elif version in (0, kind.__version__):
+            read = reader_of(kind)
+        else:
+            read = partial(self._read_other, kind, version)
+        self._readers[topic, version] = read
+        return read
 
     def _find(self, topic: str, version: int) -> type[Event] | None:
-        listened = [kind for kind in self._listened if kind.__topic__ == topic]
-        known = listened or [kind for kind in _subclasses(Event) if kind.__topic__ == topic]
-        if not known:
-            return None
-        return ([kind for kind in known if kind.__version__ == version] or known)[-1]
+        known = [kind for kind in self._listened if kind.__topic__ == topic] or classes_of(topic)
+        same = [kind for kind in known if kind.__version__ == version]
+        return next(reversed(same or known), None)
 
-    def _stand_in(self, topic: str, version: int) -> type[Event]:
-        title = str(self._schemas.get(f"{topic}@{version}", {}).get("title", ""))
-        name = title if _NAME.fullmatch(title) else "RebuiltEvent"
-        self.remarks[topic] = (
-            "no class of that topic is defined here; handlers get an event that takes any field"
-        )
+    def _read_other(self, kind: type[Event], version: int, payload: str) -> Event:
+        event, how = schemas.read(kind.__topic__, version, payload, kind)
+        told = f"recorded as version {version}, replayed as version {kind.__version__}"
+        self.remarks[kind.__topic__] = f"{told}, {how}" if how else told
+        return event
+
+    def _without_class(self, topic: str, version: int) -> Read:
+        told = "no class of that topic is defined here; handlers get an event that "
+        if schemas.versions(topic):
+            self.remarks[topic] = f"{told}fits the schema that was registered for it"
+            return lambda payload: schemas.read(topic, version, payload)[0]
+        self.remarks[topic] = f"{told}takes any field"
         try:
-            made = types.new_class(name, (RebuiltEvent,), {"topic": topic, "version": version or 1})
+            return reader_of(stand_in(topic, version or 1, self._recorded.get(f"{topic}@{version}")))
         except EventError as error:
             raise RebuildError(str(error)) from error
-        return made
-
-
-def _subclasses(kind: type[Event]) -> Iterator[type[Event]]:
-    """Every event class that is defined, of the subclasses of each class the latest last."""
-    for each in kind.__subclasses__():
-        if not getattr(each, "stand_in", False):
-            yield each
-            yield from _subclasses(each)
-
-
-def _maker(kind: type[Event]) -> Callable[[str], Event]:
-    """What makes an event of JSON text; payloads are written by the names of fields, computed ones included."""
-    validate: Callable[[str], Event] = kind.__pydantic_validator__.validate_json
-    computed = set(kind.__pydantic_decorators__.computed_fields)
-    aliases = {name: alias for name, field in kind.model_fields.items() if (alias := _alias(field))}
-    if kind.model_config.get("populate_by_name"):
-        aliases = {}
-    if not computed and not aliases:
-        return validate
-
-    def adapt(payload: str) -> Event:
-        fields = json.loads(payload)
-        kept = {aliases.get(name, name): value for name, value in fields.items() if name not in computed}
-        return validate(json.dumps(kept))
-
-    return adapt
-
-
-def _alias(field: Any) -> str | None:
-    alias = field.validation_alias or field.alias
-    return alias if isinstance(alias, str) else None
 
 
 def why_incomplete(text: str, *, outlined: bool = False, what: str = "payload") -> str:

@@ -147,12 +147,12 @@ class Republisher:
 
     def play(self, row: Row) -> Report | None:
         """Deliver the event; None if it could not be made again."""
-        seq, _, _, topic_number, plugin, parent, _, payload, _ = row
+        seq, _, _, topic_number, plugin, parent, plan, payload, _ = row
         emissions, names = self._emissions, self._stream.known.names
         cause, held = emissions.reached(row) if parent is not None else (None, None)
         topic = names[topic_number]
         try:
-            event = self._types.rebuild(topic, seq, payload)
+            event = self._types.rebuild(topic, seq, payload, self._stream.version(plan))
         except RebuildError as error:
             self._skip(Skipped(seq, topic, str(error)))
             return None

@@ -287,6 +287,8 @@ class Packer:
                 parts.append(f'"{index}":{self._note(note)}')
         if dispatch.result is not None:
             parts.append(f'"self":{self._note(dispatch.result)}')
+        if dispatch.asked:
+            parts.append(f'"asked":"{dispatch.asked}"')
         return ("{" + ",".join(parts) + "}" if parts else ""), errors
 
     def _note(self, note: Note) -> str:

@@ -186,6 +186,11 @@ class Dispatch:
     result: Note | None
     blocks: tuple[int, ...]
 
+    @property
+    def asked(self) -> str:
+        """``first`` or ``all`` where answers were asked for, how many of them; ``""`` of what was published."""
+        return ""
+
     def call_seq(self, index: int) -> int:
         """The seq of call `index`, counted from 0."""
         block, offset = divmod(index, BLOCK - 1)

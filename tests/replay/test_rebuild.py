@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from pydantic import BaseModel, Field, SecretStr, computed_field
 
-from plugbook import Event, Host
+from plugbook import Event, Host, schemas, upcaster
 from plugbook.replay.rebuild import EventTypes, RebuildError
 
 
@@ -123,3 +123,75 @@ def test_a_replay_names_skips_and_counts_what_cannot_be_rebuilt():
             assert player.result.skips[0].topic == "login"
             assert "password" in str(player.result)
             assert not player.result.same
+
+
+def test_versions_that_alternate_are_told_apart():
+    """Where two versions of an event are published in turn, each is replayed as what it was."""
+
+    class First(Event, topic="alternating", version=1):
+        n: int
+
+    class Second(Event, topic="alternating", version=2):
+        n: int
+        unit: str = "m"
+
+    published = [First(n=1), Second(n=2), First(n=3), Second(n=4, unit="km")]
+    heard = []
+    with Host() as host:
+        for event in published:
+            host.publish(event)
+        host.bus.subscribe(First, heard.append)
+        host.bus.subscribe(Second, heard.append)
+        with host.replay(host.recording, rate=None) as player:
+            player.play()
+    assert heard == published
+
+
+def test_an_older_recording_reaches_handlers_of_the_newer_version():
+    """Upcasters bring its payloads up to the class that is listened to, and the remark names them."""
+
+    class Grown(Event, topic="upcast.grown", version=2):
+        n: int
+        unit: str
+
+    @upcaster(Grown, from_version=1)
+    def add_unit(payload):
+        return payload | {"unit": "m"}
+
+    found = types(Grown)
+    assert found.rebuild("upcast.grown", 1024, '{"n":1}', 1) == Grown(n=1, unit="m")
+    assert "recorded as version 1, replayed as version 2, upcast by" in found.remarks["upcast.grown"]
+    with pytest.raises(
+        RebuildError, match=r"upcaster .*add_unit .* gave what does not fit: n: it is missing"
+    ):
+        found.rebuild("upcast.grown", 1024, "{}", 1)
+
+
+def test_a_missing_upcaster_is_named():
+    """A record that does not fit says which step is missing, and what would not fit."""
+
+    class Lonely(Event, topic="upcast.lonely", version=3):
+        n: int
+
+    with pytest.raises(RebuildError, match=r"no upcaster takes version 1\..*n: it is missing"):
+        types(Lonely).rebuild("upcast.lonely", 1024, "{}", 1)
+
+
+def test_a_newer_recording_is_replayed_without_what_is_new():
+    """Fields that the class does not know are left out, and the remark names them."""
+
+    class Older(Event, topic="upcast.older", version=1):
+        n: int
+
+    found = types(Older)
+    assert found.rebuild("upcast.older", 1024, '{"n":1,"unit":"m"}', 2) == Older(n=1)
+    assert found.remarks["upcast.older"] == "recorded as version 2, replayed as version 1, leaving out unit"
+
+
+def test_a_registered_schema_is_replayed_by():
+    """Where there is no class but a schema, payloads have to fit it."""
+    schemas.register("registered.only", {"required": ["n"]})
+    found = types()
+    assert found.rebuild("registered.only", 1024, '{"n":1}', 1).n == 1
+    with pytest.raises(RebuildError, match="n: it is missing"):
+        found.rebuild("registered.only", 1024, "{}", 1)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import reprlib
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-
-from pydantic import BaseModel
 
 from plugbook.errors import ManifestError, PlugbookWarning, TopicError, suggestion
 from plugbook.events.event import Event
@@ -23,18 +22,26 @@ from plugbook.events.subscription import Source, source_problem
 from plugbook.events.topics import compile_pattern
 from plugbook.trace.telling import show_place
 
+from .inheritance import inherited_config, inherited_fields, inherited_layers
 from .manifest import Manifest, kebab, make_manifest
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from .context import Context
 
 Target = type[Event] | str
 Predicate = Callable[[Any], object]
+Layer = Callable[..., Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _KEYWORDS = ("name", "version", "requires", "optional", "conflicts", "provides", "needs", "policy", "summary")
+_BESIDES = ("middleware",)
+"""Class keywords that are no part of the manifest."""
 _INHERITED = ("version", "requires", "optional", "conflicts", "provides", "needs", "policy")
 _MARK = "__plugbook_on__"
+PLACE = "__plugbook_place__"
+"""Under this name a class that no class statement made says where it was written."""
 _TO_START = "Call it start(self, ctx)"
 _TO_STOP = "Call ctx.defer(self.{name}) in start, and it runs at stop, whatever happened"
 _NEVER_CALLED = {
@@ -144,7 +151,8 @@ class Plugin:
     (default: the docstring's first line). `requires`, `optional` and `conflicts` name other plugins, as text
     with a range of versions: ``["ledger>=1,<3"]``. `provides` and `needs` name capabilities, which any
     plugin may offer: ``["invoicing"]``. `policy` says what a failing handler does: ``"continue"`` (the
-    default) or ``"raise"``. A subclass of a plugin inherits all of them but the name and the summary.
+    default) or ``"raise"``. `middleware` wraps every handler of the plugin, the first layer outermost:
+    ``[retry(3)]``. What a subclass of a plugin inherits is said in `plugbook.plugins.inheritance`.
 
     A capability is a word that decides who starts before whom. The objects that plugins give each other
     are services, by type: ``ctx.provide(Books, books)`` in one `start`, ``ctx.get(Books)`` in another.
@@ -174,13 +182,22 @@ class Plugin:
     Config: ClassVar[type[BaseModel] | None] = None
     ctx: Context
     _handlers: ClassVar[tuple[HandlerSpec, ...]] = ()
+    _layers: ClassVar[tuple[Layer, ...]] = ()
+    _stated: ClassVar[frozenset[str]] = frozenset()
+    _declared: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Check the class and make its manifest."""
         super().__init_subclass__()
-        place = f"class {cls.__name__} ({_place_of_class_statement()})"
+        place = vars(cls).get(PLACE) or f"class {cls.__name__} ({_place_of_class_statement()})"
+        _check_keywords(keywords, place)
+        layers = keywords.pop("middleware", None)
         cls.manifest = _manifest_of(cls, keywords, place)
-        _check_config(cls, place)
+        # A base keeps what it says itself apart from what a bundle adds to its manifest later.
+        cls._stated = frozenset(keywords)
+        cls._declared = {field: getattr(cls.manifest, field) for field in cls.manifest.model_fields_set}
+        cls._layers = inherited_layers(cls, _checked_layers(cls, layers, place))
+        cls.Config = inherited_config(cls, place)
         _check_init(cls, place)
         _check_start(cls, place)
         cls._handlers = _collect_handlers(cls)
@@ -198,6 +215,11 @@ class Plugin:
         """
         return cls._handlers
 
+    @classmethod
+    def layers(cls) -> tuple[Layer, ...]:
+        """The middleware around each of its handlers, the outermost first."""
+        return cls._layers
+
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__}: plugin {self.manifest}>"
 
@@ -205,31 +227,39 @@ class Plugin:
 # -- the manifest ---------------------------------------------------------------------------------
 
 
-def _manifest_of(cls: type[Plugin], keywords: dict[str, Any], place: str) -> Manifest:
+def _check_keywords(keywords: Iterable[str], place: str) -> None:
+    known = (*_KEYWORDS, *_BESIDES)
     for keyword in keywords:
-        if keyword not in _KEYWORDS:
-            msg = f"{place}: a plugin has no class keyword {keyword!r}.{suggestion(keyword, _KEYWORDS)}"
-            raise ManifestError(
-                msg,
-                field=keyword,
-            )
-    inherited = getattr(super(cls, cls), "manifest", None)
-    data = {field: getattr(inherited, field) for field in _INHERITED} if inherited else {}
-    data |= {"name": kebab(cls.__name__), "entry_point": f"{cls.__module__}:{cls.__qualname__}"}
+        if keyword not in known:
+            msg = f"{place}: a plugin has no class keyword {keyword!r}.{suggestion(keyword, known)}"
+            raise ManifestError(msg, field=keyword)
+
+
+def _manifest_of(cls: type[Plugin], keywords: dict[str, Any], place: str) -> Manifest:
+    data = {"name": kebab(cls.__name__), "entry_point": f"{cls.__module__}:{cls.__qualname__}"}
     if docstring := (vars(cls).get("__doc__") or "").strip():
         data["summary"] = docstring.splitlines()[0]
-    return make_manifest(data | keywords, where=place)
+    own = make_manifest(data | keywords, where=place)
+    inherited = inherited_fields(cls, own, _INHERITED)
+    if not inherited:
+        return own
+    stated = {field: getattr(own, field) for field in own.model_fields_set}
+    return make_manifest(stated | inherited, where=place)
 
 
-def _check_config(cls: type[Plugin], place: str) -> None:
-    model: object = cls.Config
-    if model is not None and not (isinstance(model, type) and issubclass(model, BaseModel)):
-        msg = f"{place}: Config must be a pydantic model. Write 'class Config(BaseModel):' inside the plugin."
-        raise ManifestError(
-            msg,
-            plugin=cls.manifest.name,
-            field="Config",
-        )
+def _checked_layers(cls: type[Plugin], layers: Any, place: str) -> tuple[Layer, ...] | None:
+    """The middleware that a class states, in order, or None where it states none."""
+    if layers is None:
+        return None
+    several = layers if isinstance(layers, list | tuple) else (layers,)
+    for layer in several:
+        if not callable(layer) or isinstance(layer, type):
+            msg = (
+                f"{place}: middleware has {reprlib.repr(layer)}, which is no layer. "
+                "A layer is a function of (event, call_next), such as retry(3)."
+            )
+            raise ManifestError(msg, plugin=cls.manifest.name, field="middleware")
+    return tuple(several)
 
 
 def _check_init(cls: type[Plugin], place: str) -> None:

@@ -2,7 +2,7 @@
 
 In a notebook, ``%load_ext plugbook``; in the terminal, ``plugbook --help``; in Python::
 
-    from plugbook import Event, Host, Plugin, attach, on, open_recording
+    from plugbook import Event, Host, Plugin, attach, on, open_recording, plugin
 
 Importing this package costs next to nothing: each name is loaded when it is first used (PEP 562).
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from plugbook.host.current import use as use
     from plugbook.host.host import Host as Host
     from plugbook.notebook import charts as charts
+    from plugbook.plugins.builder import plugin as plugin
     from plugbook.plugins.plugin import Plugin as Plugin
     from plugbook.plugins.plugin import on as on
     from plugbook.plugins.settings.marks import Hidden as Hidden
@@ -40,6 +41,7 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
     "current": "plugbook.host.current",
     "on": "plugbook.plugins.plugin",
     "open_recording": "plugbook.trace.recording",
+    "plugin": "plugbook.plugins.builder",
     "schemas": "plugbook.events.schemas",
     "upcaster": "plugbook.events.schemas",
     "use": "plugbook.host.current",
@@ -57,6 +59,7 @@ __all__ = [
     "current",
     "on",
     "open_recording",
+    "plugin",
     "schemas",
     "upcaster",
     "use",

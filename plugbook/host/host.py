@@ -18,6 +18,7 @@ from plugbook.errors import (
 )
 from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus
+from plugbook.plugins.builder import PluginBuilder, as_class
 from plugbook.plugins.config import check_config, check_names, check_options
 from plugbook.plugins.leaks import Leaks, find_leaks
 from plugbook.plugins.plugin import Plugin
@@ -56,7 +57,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Config = Mapping[str, Mapping[str, Any]]
-PluginName = str | type[Plugin]
+PluginClass = type[Plugin] | PluginBuilder
+PluginName = str | PluginClass
 
 
 _open_hosts: weakref.WeakSet[Host] = weakref.WeakSet()
@@ -73,7 +75,7 @@ class Host(Asking):
     """Plugins under one roof.
 
     Args:
-        plugins: plugin classes; more can be added at any time.
+        plugins: plugin classes, or what `plugin` returns; more can be added at any time.
         config: options by plugin name, validated by each plugin's ``Config`` when it is loaded.
         config_file: a TOML or JSON file of options: a table for each plugin.
         env_prefix: how the environment variables begin that give options, as in
@@ -105,7 +107,7 @@ class Host(Asking):
 
     def __init__(
         self,
-        plugins: Iterable[type[Plugin]] = (),
+        plugins: Iterable[PluginClass] = (),
         *,
         config: Config | None = None,
         config_file: str | PathLike[str] | None = None,
@@ -124,7 +126,7 @@ class Host(Asking):
         self._requests = Requests(self._registry, self._engine)
         self._configuring = Configuring(self._registry, self._engine, self._requests)
         given = check_config(config)
-        for plugin_class in _several(plugins):
+        for plugin_class in map(as_class, _several(plugins)):
             manifest = _manifest_of(plugin_class)
             self._requests.add(manifest, plugin_class, given.get(manifest.name))
         check_names(given, self.plugins)
@@ -269,12 +271,12 @@ class Host(Asking):
         return self._request(lambda: self._requests.carry_out(self.plan("reload", name)).check())
 
     def add(
-        self, plugin: type[Plugin], *, config: Mapping[str, Any] | None = None, replace: bool = False
+        self, plugin: PluginClass, *, config: Mapping[str, Any] | None = None, replace: bool = False
     ) -> Changes | Work[Changes]:
         """Add a plugin; if the host was started, start it as well.
 
         Args:
-            plugin: its class.
+            plugin: its class, or what `plugin` returns.
             config: its options.
             replace: take the place of the plugin of that name, keeping the options that the new class
                 takes, unless new ones are given; what was stopped for it starts again. If the new one
@@ -284,10 +286,11 @@ class Host(Asking):
             ManifestError: it is no plugin class, or there is one of that name.
             ConfigError: the options do not fit a class that is to take another's place; nothing changed.
         """
-        manifest = _manifest_of(plugin)
+        plugin_class = as_class(plugin)
+        manifest = _manifest_of(plugin_class)
 
         def add(replace: bool) -> Changes | Work[Changes]:
-            return self._request(lambda: self._requests.add(manifest, plugin, config, replace=replace))
+            return self._request(lambda: self._requests.add(manifest, plugin_class, config, replace=replace))
 
         return add_noted(self, manifest.name, add, replace=replace)
 
@@ -494,7 +497,7 @@ class Host(Asking):
         return "\n".join(lines)
 
 
-def _several(plugins: Any) -> Iterable[type[Plugin]]:
+def _several(plugins: Any) -> Iterable[PluginClass]:
     if isinstance(plugins, Iterable) and not isinstance(plugins, str):
         return plugins
     what = plugins.__name__ if isinstance(plugins, type) else repr(plugins)
@@ -504,7 +507,8 @@ def _several(plugins: Any) -> Iterable[type[Plugin]]:
 
 def _name_of(plugin: Any) -> str:
     """The name of a plugin, where its class was given."""
-    return plugin.manifest.name if isinstance(plugin, type) and issubclass(plugin, Plugin) else str(plugin)
+    given = as_class(plugin)
+    return given.manifest.name if isinstance(given, type) and issubclass(given, Plugin) else str(given)
 
 
 def _recording_of(given: Any) -> Recording:

@@ -219,25 +219,34 @@ def _names_in(tree: ast.AST) -> Iterator[str]:
 
 
 def _plugins_of(module: ModuleType) -> list[type[Plugin]]:
-    """The plugin classes that the module defines; one with an underscore is a base for others.
+    """The plugins that the module defines, as classes or otherwise; one with an underscore is a base for others.
 
     Raises:
         ManifestError: there is none.
     """
+    from plugbook.plugins.builder import PluginBuilder, as_class
     from plugbook.plugins.plugin import Plugin
 
     plugins = [
-        value
+        as_class(value)
         for name, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, Plugin)
-        and (value.__module__, value.__name__) == (module.__name__, name)
-        and not name.startswith("_")
+        if not name.startswith("_")
+        and (
+            isinstance(value, PluginBuilder)
+            or (
+                isinstance(value, type)
+                and issubclass(value, Plugin)
+                and (value.__module__, value.__name__) == (module.__name__, name)
+            )
+        )
     ]
     if not plugins:
-        msg = "this cell defines no plugin. Write a subclass of Plugin in it, or leave %%plugin out."
+        msg = (
+            "this cell defines no plugin. Write a subclass of Plugin in it, or x = plugin('x'), "
+            "or leave %%plugin out."
+        )
         raise ManifestError(msg)
-    return plugins
+    return [each for each in dict.fromkeys(plugins) if each.__module__ == module.__name__]
 
 
 def _still_means(name: str, made: Any) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine, MutableMapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from plugbook.events.asking import Asking
@@ -39,6 +40,7 @@ class Context(Asking):
         config: its validated configuration; where it declares none, something false that has no options.
         log: a logger whose records also land in the recording.
         effect: performs a call that touches the world, ``ctx.effect(fetch, url)``, so that a replay need not; see `Effect`.
+        state: an empty namespace at each start, for what a plugin written as functions keeps between calls.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Context(Asking):
         self.config = NoConfig(plugin) if config is None else config
         self.log = PluginLog(plugin, bus)
         self.effect = Effect(Asker(plugin, bus, effects))
+        self.state = SimpleNamespace()
         self._bus = bus
         self._scope = scope
         self._services = services

@@ -23,6 +23,7 @@ from typing import Any
 
 from plugbook.errors import ManifestError, PluginError, suggestion
 
+from .builder import as_class
 from .plugin import Plugin
 
 
@@ -125,7 +126,7 @@ def _import_class(entry_point: str, module: str, attribute: str) -> type[Plugin]
             classes = [name for name, value in vars(found).items() if _is_plugin(value)]
             msg = f"{module} has no {attribute!r}.{suggestion(part, classes)}"
             raise ManifestError(msg, field="entry_point")
-        found = getattr(found, part)
+        found = as_class(getattr(found, part))
     if not _is_plugin(found):
         msg = (
             f"{entry_point!r} is no plugin, but a {type(found).__name__}. Name a subclass of plugbook.Plugin."

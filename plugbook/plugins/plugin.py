@@ -121,7 +121,7 @@ def on(
     """
 
     def mark(method: F) -> F:
-        place = _place_of(method)
+        place = place_of(method)
         if not isinstance(method, FunctionType):
             msg = (
                 f"@on at {place} decorates a {type(method).__name__}. Put it directly on a method, "
@@ -137,7 +137,7 @@ def on(
 
     if isinstance(target, FunctionType):
         msg = (
-            f"@on at {_place_of(target)} does not say what to listen to. "
+            f"@on at {place_of(target)} does not say what to listen to. "
             f"Write @on(OrderPlaced) or @on('order.*') above {target.__name__}."
         )
         raise ManifestError(msg)
@@ -190,13 +190,13 @@ class Plugin:
         """Check the class and make its manifest."""
         super().__init_subclass__()
         place = vars(cls).get(PLACE) or f"class {cls.__name__} ({_place_of_class_statement()})"
-        _check_keywords(keywords, place)
+        check_keywords(keywords, place)
         layers = keywords.pop("middleware", None)
         cls.manifest = _manifest_of(cls, keywords, place)
         # A base keeps what it says itself apart from what a bundle adds to its manifest later.
         cls._stated = frozenset(keywords)
         cls._declared = {field: getattr(cls.manifest, field) for field in cls.manifest.model_fields_set}
-        cls._layers = inherited_layers(cls, _checked_layers(cls, layers, place))
+        cls._layers = inherited_layers(cls, checked_layers(layers, place, cls.manifest.name))
         cls.Config = inherited_config(cls, place)
         _check_init(cls, place)
         _check_start(cls, place)
@@ -227,7 +227,12 @@ class Plugin:
 # -- the manifest ---------------------------------------------------------------------------------
 
 
-def _check_keywords(keywords: Iterable[str], place: str) -> None:
+def check_keywords(keywords: Iterable[str], place: str) -> None:
+    """Refuse what is no class keyword of a plugin.
+
+    Raises:
+        ManifestError: suggests the one that was meant.
+    """
     known = (*_KEYWORDS, *_BESIDES)
     for keyword in keywords:
         if keyword not in known:
@@ -247,8 +252,12 @@ def _manifest_of(cls: type[Plugin], keywords: dict[str, Any], place: str) -> Man
     return make_manifest(stated | inherited, where=place)
 
 
-def _checked_layers(cls: type[Plugin], layers: Any, place: str) -> tuple[Layer, ...] | None:
-    """The middleware that a class states, in order, or None where it states none."""
+def checked_layers(layers: Any, place: str, plugin: str | None) -> tuple[Layer, ...] | None:
+    """The middleware that a plugin states, in order, or None where it states none.
+
+    Raises:
+        ManifestError: something given is no layer.
+    """
     if layers is None:
         return None
     several = layers if isinstance(layers, list | tuple) else (layers,)
@@ -258,7 +267,7 @@ def _checked_layers(cls: type[Plugin], layers: Any, place: str) -> tuple[Layer, 
                 f"{place}: middleware has {reprlib.repr(layer)}, which is no layer. "
                 "A layer is a function of (event, call_next), such as retry(3)."
             )
-            raise ManifestError(msg, plugin=cls.manifest.name, field="middleware")
+            raise ManifestError(msg, plugin=plugin, field="middleware")
     return tuple(several)
 
 
@@ -334,7 +343,7 @@ def _collect_handlers(cls: type[Plugin]) -> tuple[HandlerSpec, ...]:
 
 
 def _check_method(cls: type[Plugin], name: str, method: Any) -> None:
-    place = _place_of(method)
+    place = place_of(method)
     subject = f"{cls.__name__}.{name} ({place})"
     if not isinstance(method, FunctionType):
         msg = (
@@ -409,9 +418,11 @@ def _is_positive(number: object) -> bool:
 # -- where something stands, for messages ---------------------------------------------------------
 
 
-def _place_of(function: Any) -> str:
+def place_of(function: Any, otherwise: str = "an unknown place") -> str:
+    """Where a function was written, for messages."""
+    given = getattr(function, PLACE, None)
     code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
-    return show_place(code.co_filename, code.co_firstlineno, brief=True) if code else "an unknown place"
+    return given or (show_place(code.co_filename, code.co_firstlineno, brief=True) if code else otherwise)
 
 
 def _place_of_class_statement() -> str:

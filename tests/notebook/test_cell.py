@@ -150,6 +150,22 @@ def test_several_plugins_of_a_cell_wait_for_each_other(shop):
     assert "base" not in states
 
 
+def test_a_cell_may_write_a_plugin_as_functions(shop):
+    """What `plugin` returned is swapped like a class; running the cell again does not double it."""
+    cell = """%%plugin
+from plugbook import plugin
+tax = plugin("tax")
+
+@tax.on(OrderPlaced)
+def levy(event):
+    return event.amount * {rate}
+"""
+    assert "started tax" in str(shop.run(cell.format(rate=0.5)))
+    assert taxed(shop) == 5.0
+    shop.run(cell.format(rate=0.25))
+    assert taxed(shop) == 2.5
+
+
 def test_what_a_later_cell_brings_starts_what_waited(shop):
     """A plugin that was blocked for a missing one starts when a cell defines that one."""
     assert "other" in str(shop.run("%%plugin\nclass Needy(Plugin, requires=['other']):\n    pass"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr
 
 from plugbook.errors import ConfigError, ManifestError, PlugbookError, ResolutionError
+from plugbook.plugins.builder import plugin
 from plugbook.plugins.config import validate
 from plugbook.plugins.manifest import Manifest, make_manifest
 from plugbook.plugins.plugin import Plugin
@@ -123,6 +124,41 @@ class Chance(random.Random):
                 data[field] = [self.relation() for _ in range(self.randrange(3))]
         return data
 
+    def function(self):
+        return self.choice(
+            [
+                lambda event: event,
+                lambda event, ctx: ctx,
+                lambda: None,
+                lambda a, b, c: None,
+                lambda event: (yield),
+                print,
+                [].append,
+                in_plain_words,
+                self.odd() or 0,  # None makes a decorator of it
+            ]
+        )
+
+    def step(self):
+        """A word of the chain, and what it is called with."""
+        word = self.choice(
+            ["version", "requires", "provides", "needs", "config", "on", "on", "starting", "stopping"]
+        )
+        if word == "on":
+            options = (
+                {self.choice(["priority", "where", "timeout", "prio"]): self.odd()}
+                if self.random() < 0.3
+                else {}
+            )
+            return word, (self.choice(["order.*", "a..b", Configured, "", "**"]), self.function()), options
+        if word == "config":
+            return word, (), {self.choice(["size", "_x", "copy", "model_x", "", "a b"]): self.odd()}
+        if word == "version":
+            return word, (self.choice(VERSIONS),), {}
+        if word in ("starting", "stopping"):
+            return word, (self.function(),), {}
+        return word, tuple(self.relation() for _ in range(self.randrange(3))), {}
+
     def options(self):
         if self.random() < 0.05:
             return self.odd()
@@ -190,3 +226,23 @@ def test_random_configurations(seed):
             in_plain_words(error, about="'configured'")
         else:
             assert isinstance(config, Configured.Config)
+
+
+@settings(max_examples=BATCHES)
+@given(seeds)
+def test_random_chains(seed):
+    """Whatever a plugin is put together from, each step holds, or is refused and leaves what was there."""
+    chance = Chance(seed)
+    made = plugin("sample")
+    for _ in range(BATCH):
+        word, arguments, options = chance.step()
+        before = made.build()
+        try:
+            getattr(made, word)(*arguments, **options)
+        except ManifestError as error:
+            in_plain_words(error)
+            assert made.build() is before
+        else:
+            built = made.build()
+            assert made.build() is built
+            assert len(built.handlers()) == len(before.handlers()) + (word == "on")

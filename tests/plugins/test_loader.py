@@ -236,3 +236,14 @@ def test_a_nested_class_is_found(folder):
     loader = Loader()
     assert loader.load("shop:Shop.Billing").manifest.name == "billing"
     loader.unload("shop:Shop.Billing")
+
+
+def test_a_plugin_of_functions_is_loaded_like_a_class(tmp_path, monkeypatch):
+    """An entry point may name what `plugin` returned; its class is what the host gets."""
+    (tmp_path / "made_of_functions.py").write_text(
+        "from plugbook import plugin\nbilling = plugin('billing')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    loader = Loader()
+    assert loader.load("made_of_functions:billing").manifest.name == "billing"
+    loader.unload("made_of_functions:billing")

@@ -95,7 +95,7 @@ def contents(annotation: Any) -> Iterator[Any]:
             yield kind
 
 
-def table_of(value: Any) -> dict[str, Any] | None:
+def table_of(value: Any) -> dict[Any, Any] | None:
     """A value as options by name, where it is such a thing; of a model what was given to it, by the names it reads."""
     if isinstance(value, Mapping):
         return dict(value)

@@ -53,7 +53,7 @@ class Said:
                 return depth > 0, _item(value, path[depth:])
             if part not in table:
                 return False, None
-            value = table[str(part)]
+            value = table[part]
         return True, value
 
     def renamed(self, model: type[BaseModel] | None) -> Said:
@@ -160,10 +160,10 @@ def leaves(options: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
     """
     for key, value in options.items():
         table = table_of(value)
-        if table:
-            yield from leaves(table, (*path, key))
-        else:
+        if table is None:
             yield (*path, key)
+        else:
+            yield from leaves(table, (*path, key))
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,12 +213,14 @@ def _renamed(
 
 def _without(options: dict[str, Any], path: Path) -> dict[str, Any]:
     key, *rest = path
-    if key not in options:
+    table = table_of(options.get(key))
+    if key not in options or (rest and table is None):
         return options
-    kept = {name: value for name, value in options.items() if name != key}
-    table = table_of(options[str(key)]) if rest else None
-    left = _without(table, tuple(rest)) if table is not None else {}
-    return {name: left if name == key else value for name, value in options.items()} if left else kept
+    left = _without(table, tuple(rest)) if rest and table is not None else {}
+    kept = {**options, key: left}
+    if not left:
+        del kept[key]
+    return kept
 
 
 def _item(value: Any, path: Path) -> Any:
@@ -227,7 +229,7 @@ def _item(value: Any, path: Path) -> Any:
         if isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
             value = value[part]
         elif (table := table_of(value)) is not None and part in table:
-            value = table[str(part)]
+            value = table[part]
         else:
             return None
     return value

@@ -73,3 +73,4 @@ def test_what_is_taken_back_leaves_no_empty_tables():
     said = Said(Layer.LIVE, {"tax": {"rate": 1}, "currency": "B"}, "edit")
     assert said.without([("tax", "rate"), ("headers", "x")]).options == {"currency": "B"}
     assert said.without([("tax",), ("currency",)]).options == {}
+    assert said.without([("currency", "code")]).options == said.options

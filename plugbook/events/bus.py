@@ -35,7 +35,7 @@ import asyncio
 import itertools
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 from threading import get_ident
@@ -62,6 +62,8 @@ from .work import Work
 if TYPE_CHECKING:
     from plugbook._types import Disconnect
     from plugbook.trace.recorder import Recorder
+
+    from .middleware import Middleware
 
 __all__ = ["Bus", "Cause", "Gate", "current_cause"]
 
@@ -149,6 +151,7 @@ class Bus(Asking):
         thread: bool = False,
         policy: Policy = "continue",
         source: Source | None = None,
+        middleware: Sequence[Middleware] = (),
     ) -> Disconnect:
         """Call `handler` with every event that fits, until the returned function is called.
 
@@ -167,6 +170,7 @@ class Bus(Asking):
             policy: ``continue`` whatever the handler raises, or ``raise`` it where the event is delivered.
             source: only events that these plugins publish: a name or pattern such as ``shop-*``, or several;
                 ``""`` stands for who publishes without being a plugin.
+            middleware: what goes around the handler, from the outside in; see `plugbook.events.middleware`.
 
         Raises:
             EventError: target, handler or an option cannot be.
@@ -183,6 +187,7 @@ class Bus(Asking):
             thread=thread,
             policy=policy,
             source=source,
+            middleware=middleware,
             number=next(self._numbers),
         )
         self._table.add(subscription)
@@ -481,7 +486,7 @@ class Bus(Asking):
         report = kind(seq, event, plan, plugin, parent, root, tick(), [], thread, cell)
         if task:
             report.task = task
-        if len(plan.calls) >= BLOCK:
+        if len(plan.sites) >= BLOCK:
             self._number_calls(report)
         if recorder is not None:
             if not plan.is_frozen:
@@ -491,7 +496,7 @@ class Bus(Asking):
 
     def _number_calls(self, report: Report) -> None:
         """Take further seqs where the event's own block has too few for its calls."""
-        blocks = (len(report.plan.calls) - 1) // (BLOCK - 1)
+        blocks = (len(report.plan.sites) - 1) // (BLOCK - 1)
         report.blocks += tuple(self.next_seq() for _ in range(blocks - len(report.blocks)))
 
     def _settle(self, report: Report) -> None:

@@ -54,10 +54,9 @@ def steps_of(report: Report) -> Generator[Step, None, None]:
 
     What such a coroutine returns is None, or the error that ends the dispatch.
     """
-    stamp = report.ticks.append
-    stamp(tick())
+    report.ticks.append(tick())
     for index, subscription in enumerate(report.plan.subscriptions):
-        turn = Turn(report, index, subscription)
+        turn = report.plan.turn(report, index) or Turn(report, index, subscription)
         reason = report.enough or subscription.source_refuses(report.plugin)
         if reason:
             turn.note(Note("skipped", reason))
@@ -66,7 +65,7 @@ def steps_of(report: Report) -> Generator[Step, None, None]:
         else:
             _call_here(turn)
         report.end_turn(turn)
-        stamp(tick())
+        turn.end()
 
 
 class Turn:
@@ -112,14 +111,24 @@ class Turn:
         """Keep what the handler raised; whether it must be raised again."""
         return note_failure(self.report, self.index, error)
 
+    def noted(self) -> Note:
+        """How it has ended so far."""
+        return (self.report.notes or {}).get(self.index, Note())
+
+    def end(self) -> None:
+        """Others have their turn from now on."""
+        self.report.ticks.append(tick())
+
     def answer(self) -> tuple[int, Any] | None:
         """Which call gave what, where that is not None."""
-        note = (self.report.notes or {}).get(self.index)
-        return (self.index, note.result) if note is not None and note.result is not None else None
+        result = self.noted().result
+        return (self.index, result) if result is not None else None
 
 
 def abandon(report: Report, index: int, error: BaseException) -> None:
     """Close a dispatch that cannot go on: mark call `index`, which was running, and skip those behind it."""
+    if report.plan.abandon(report, error):
+        return
     sites = report.plan.sites
     reason = type(error).__name__
     if 0 <= index < len(sites) and index not in (report.notes or {}):
@@ -139,18 +148,26 @@ def note_result(report: Report, index: int, result: Any) -> None:
     """
     if result.__class__ is Skipped:
         report.note(index, Note("skipped", result.reason))
-    elif inspect.iscoroutine(result):
+    else:
+        refuse_coroutine(report.plan.sites[index].name, result)
+        report.note(index, Note(result=result, has_result=True))
+
+
+def refuse_coroutine(name: str, result: Any) -> None:
+    """Raise where a sync function gave a coroutine, which nobody would await.
+
+    Raises:
+        EventError: it did.
+    """
+    if inspect.iscoroutine(result):
         result.close()
-        name = report.plan.sites[index].name
         msg = f"{name} returned a coroutine that nobody awaits: declare it with 'async def', or await inside"
         raise EventError(msg)
-    else:
-        report.note(index, Note(result=result, has_result=True))
 
 
 def note_failure(report: Report, index: int, error: BaseException) -> bool:
     """Keep what a handler raised; whether it must be raised again."""
-    _strip_own_frames(error)
+    strip_own_frames(error)
     report.note(index, Note("error", error=describe_error(error)), error)
     return report.plan.subscriptions[index].policy == "raise"
 
@@ -172,8 +189,7 @@ def _call_here(turn: Turn) -> None:
 
 def _note_late(turn: Turn, seconds: float) -> None:
     allowed = turn.subscription.timeout
-    note = (turn.report.notes or {}).get(turn.index, Note())
-    if allowed is not None and seconds > allowed and note.outcome == "ok":
+    if allowed is not None and seconds > allowed and (note := turn.noted()).outcome == "ok":
         reason = f"late: ran {seconds:.3g} s of {allowed:g} s; only thread=True lets it be left behind"
         turn.note(note._replace(outcome="timeout", reason=reason))
 
@@ -231,7 +247,7 @@ def _note_end(turn: Turn, result: Any, error: BaseException | None) -> BaseExcep
     return error if turn.fail(error) else None
 
 
-def _strip_own_frames(error: BaseException) -> None:
+def strip_own_frames(error: BaseException) -> None:
     """Let the traceback start in the handler: our frames say nothing, and hold the report it is kept in."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_frame.f_globals.get("__package__") == __package__:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .calls import Turn
     from .event import Event
-    from .subscription import HandlerPlan
+    from .subscription import HandlerPlan, Span
 
 Waiter = Callable[[str, Callable[[], bool], float | None], None]
 """Waits, for what is named, until it is done; at most so many seconds."""
@@ -42,6 +42,7 @@ class Call:
         reason: why, where the outcome alone does not say it.
         result: what it returned.
         error: what it raised.
+        depth: how many layers of middleware are around it.
     """
 
     seq: int
@@ -52,6 +53,7 @@ class Call:
     reason: str
     result: Any
     error: BaseException | None
+    depth: int = 0
 
 
 class Report(Dispatch):
@@ -60,7 +62,7 @@ class Report(Dispatch):
     While somebody else drains the queue it is pending (`done` is False); `wait` waits for it.
     """
 
-    __slots__ = ("_errors", "event", "waiter")
+    __slots__ = ("_errors", "_fates", "event", "waiter")
 
     plan: HandlerPlan
     event: Event
@@ -119,7 +121,7 @@ class Report(Dispatch):
     @property
     def done(self) -> bool:
         """Whether every handler has ended."""
-        return len(self.ticks) > len(self.plan.sites)
+        return self.plan.is_complete(self.ticks)
 
     @property
     def outcome(self) -> Outcome:
@@ -150,7 +152,7 @@ class Report(Dispatch):
     @property
     def calls(self) -> list[Call]:
         """Every call, in the order they ran or will run."""
-        return [self._call(index) for index in range(len(self.plan.sites))]
+        return [self._call(index, span) for index, span in enumerate(self.plan.spans(self.ticks))]
 
     @property
     def errors(self) -> list[Call]:
@@ -182,7 +184,7 @@ class Report(Dispatch):
 
     def is_running(self, index: int) -> bool:
         """Whether call `index` has begun and not ended."""
-        return len(self.ticks) == index + 1 and not self.done
+        return bool(self.ticks) and not self.done and self.plan.running(self.ticks) == index
 
     def is_running_seq(self, seq: int) -> bool:
         """The same for the call of that seq."""
@@ -190,49 +192,63 @@ class Report(Dispatch):
 
     def running_seq(self) -> int:
         """The seq of the call that is running."""
-        return self.call_seq(max(0, len(self.ticks) - 1))
+        return self.call_seq(self.plan.running(self.ticks))
 
     def running_name(self) -> str:
         """The name of the handler that is running, or of the topic where none is."""
-        ran = len(self.ticks) - 1
-        return self.plan.sites[ran].name if 0 <= ran < len(self.plan.sites) else self.topic
+        return self.name_of(self.plan.running(self.ticks)) if self.ticks and not self.done else self.topic
+
+    def name_of(self, index: int) -> str:
+        """The name of the handler or layer that a call is of."""
+        return self.plan.sites[self.plan.site_of(index, self.ticks)].name
 
     def note(self, index: int, note: Note, error: BaseException | None = None) -> None:
-        """Say something of one call; the dispatcher's side of `calls`."""
+        """Say how one call ended, and with it the event; the dispatcher's side of `calls`."""
+        self.remark(index, note, error)
+        if note.outcome not in ("ok", "skipped"):
+            self.result = self._verdict()
+
+    def remark(self, index: int, note: Note, error: BaseException | None = None) -> None:
+        """Say something of one call that alone does not decide how the event ended."""
         if self.notes is None:
             self.notes = {}
         self.notes[index] = note
         if error is not None:
             self._kept_errors()[index] = error
-        if note.outcome not in ("ok", "skipped"):
-            self.result = self._verdict()
+
+    def decide(self, name: str, note: Note) -> None:
+        """Say how a handler ended with all its layers."""
+        self._kept_fates().append((name, note))
+        self.result = self._verdict()
 
     def _verdict(self) -> Note | None:
         """What the recording keeps as the event's own outcome; None where that follows from the calls."""
-        notes = self.notes or {}
+        fates = self._kept_fates() or [
+            (self.name_of(index), note) for index, note in (self.notes or {}).items()
+        ]
         for outcome in ("error", "timeout", "cancelled"):
-            for index, note in notes.items():
+            for name, note in fates:
                 if note.outcome == outcome:
                     if outcome == "error":
                         # Who is missing among the handlers is still worth saying.
                         return self.plan.verdict and self.plan.verdict._replace(outcome="error")
-                    return Note(outcome, f"{self.plan.sites[index].name}: {note.reason}")
-        return self.plan.verdict
+                    return Note(outcome, f"{name}: {note.reason}")
+        handled = [note for _, note in self._kept_fates() if note.outcome == "ok"]
+        return handled[0] if handled else self.plan.verdict
 
-    def _call(self, index: int) -> Call:
-        site = self.plan.sites[index]
+    def _call(self, index: int, span: Span) -> Call:
+        site = self.plan.sites[span.site]
         note = (self.notes or {}).get(index)
-        ticks = self.ticks
-        ended = len(ticks) > index + 1
         return Call(
             seq=self.call_seq(index),
             handler=site.name,
             plugin=site.plugin,
-            duration_ns=ticks[index + 1] - ticks[index] if ended and ticks[0] else None,
-            outcome=(note or _UNNOTED).outcome if ended else "open",
+            duration_ns=span.duration_ns,
+            outcome=(note or _UNNOTED).outcome if span.has_ended else "open",
             reason=(note.reason or "") if note else "",
             result=note.result if note else None,
             error=self._kept_errors().get(index),
+            depth=span.depth,
         )
 
     def _kept_errors(self) -> dict[int, BaseException]:
@@ -242,8 +258,15 @@ class Report(Dispatch):
             self._errors: dict[int, BaseException] = {}
             return self._errors
 
+    def _kept_fates(self) -> list[tuple[str, Note]]:
+        try:
+            return self._fates
+        except AttributeError:
+            self._fates: list[tuple[str, Note]] = []
+            return self._fates
+
     def __repr__(self) -> str:
-        count = len(self.plan.sites)
+        count = len(self.plan.spans(self.ticks))
         calls = f"{count:,} call" + "s" * (count > 1) if count else "no handler"
         took = f" in {_time(self.duration_ns)}" if count and self.duration_ns is not None else ""
         why = f": {self.reason}" if self.reason else ""
@@ -312,7 +335,7 @@ def _cells(call: Call) -> tuple[str, str, str, str, str]:
     if not said and call.result is not None:
         said = f"-> {_short.repr(call.result)}"
     took = _time(call.duration_ns) if call.duration_ns is not None and call.outcome != "skipped" else ""
-    return call.handler, call.plugin, call.outcome, took.rjust(7), said
+    return "  " * call.depth + call.handler, call.plugin, call.outcome, took.rjust(7), said
 
 
 def _told(error: BaseException) -> str:

@@ -8,16 +8,20 @@ import reprlib
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from plugbook.errors import EventError
 from plugbook.trace.record import CallSite, Note, Plan, extent
 
 from .event import Event, is_deeply_frozen
+from .middleware import Middleware, is_coroutine_function, problem_of
 from .topics import compile_pattern
 
 if TYPE_CHECKING:
     from plugbook.trace.selection import Patterns
+
+    from .calls import Turn
+    from .report import Report
 
 Handler = Callable[[Any], Any]
 Predicate = Callable[[Any], object]
@@ -50,7 +54,7 @@ class Skipped:
     reason: str
 
 
-_NOT_WANTED: Final = Skipped("where= said no")
+NOT_WANTED: Final = Skipped("where= said no")
 _GONE: Final = Skipped("it was disconnected before its turn")
 
 
@@ -74,6 +78,7 @@ class Subscription:
         policy: what a failure does: the others go on, or `publish` raises.
         source: patterns of the plugins whose events it wants, or None for everybody's; where none fits, the
             call is `skipped`.
+        middleware: what goes around the handler, from the outside in.
         number: counts the registrations.
     """
 
@@ -87,19 +92,21 @@ class Subscription:
     thread: bool = False
     policy: Policy = "continue"
     source: Source | None = None
+    middleware: Sequence[Middleware] = ()
     number: int = 0
     is_async: bool = field(init=False)
     _sources: Patterns | None = field(init=False, repr=False, default=None)
     _plans: weakref.WeakSet[HandlerPlan] = field(init=False, repr=False, default_factory=weakref.WeakSet)
 
     def __post_init__(self) -> None:
-        self.is_async = _is_async(self.handler)
+        self.is_async = is_coroutine_function(self.handler)
         for problem in (self._target_problem(), self._handler_problem(), self._option_problem()):
             if problem:
                 msg = f"handler {self.name}: {problem}"
                 raise EventError(msg)
         if isinstance(self.target, str):
             compile_pattern(self.target)
+        self.middleware = tuple(self.middleware)
         if self.source is not None:
             self.source = (self.source,) if isinstance(self.source, str) else tuple(self.source)
             self._sources = _patterns(self.source)
@@ -130,7 +137,7 @@ class Subscription:
             return f"timeout must be a number of seconds above 0, not {_shown(self.timeout)}"
         if self.policy not in get_args(Policy):
             return f"policy must be one of {', '.join(get_args(Policy))}, not {_shown(self.policy)}"
-        return source_problem(self.source)
+        return source_problem(self.source) or problem_of(self.middleware, is_async=self.is_async)
 
     def wants(self, kind: type[Event]) -> bool:
         """Whether events of exactly this type are for this handler."""
@@ -171,7 +178,7 @@ class Subscription:
         handler, where = self.handler, self.where
 
         def ask_first(event: Event) -> Any:
-            return handler(event) if where(event) else _NOT_WANTED
+            return handler(event) if where(event) else NOT_WANTED
 
         return ask_first
 
@@ -188,6 +195,7 @@ class Subscription:
             plan.calls[plan.subscriptions.index(self)] = _skip_gone
         self.handler = _skip_gone
         self.where = None
+        self.middleware = ()
 
 
 def source_problem(source: object) -> str:
@@ -198,6 +206,22 @@ def source_problem(source: object) -> str:
         return f"source must be the name or pattern of a plugin, or several in a list, not {_shown(source)}"
     wrong = [each for each in source if not isinstance(each, str)]
     return f"source must be names or patterns of plugins, and {_shown(wrong[0])} is no text" if wrong else ""
+
+
+class Span(NamedTuple):
+    """What the clock readings of a dispatch say of one call.
+
+    Attributes:
+        site: where it stands in the plan.
+        duration_ns: how long it took, or None where timing is off or it has not ended.
+        has_ended: whether it has.
+        depth: how many other calls are around it.
+    """
+
+    site: int
+    duration_ns: int | None
+    has_ended: bool
+    depth: int = 0
 
 
 class HandlerPlan(Plan):
@@ -238,6 +262,36 @@ class HandlerPlan(Plan):
         for subscription in wanted:
             subscription.join(self)
 
+    def turn(self, report: Report, index: int) -> Turn | None:
+        """A subscription's part in a dispatch, where that is more than a call."""
+        return None
+
+    def abandon(self, report: Report, error: BaseException) -> bool:
+        """Close a dispatch that cannot go on, where its calls are not one after the other; whether that is so."""
+        return False
+
+    # -- what the clock readings of a report say ------------------------------------------------------
+
+    def is_complete(self, ticks: list[int]) -> bool:
+        """Whether every handler has ended."""
+        return len(ticks) > len(self.sites)
+
+    def spans(self, ticks: list[int]) -> list[Span]:
+        """The calls, in the order they ran or will run."""
+        ended = len(ticks) - 1
+        return [
+            Span(at, ticks[at + 1] - ticks[at] if at < ended and ticks[0] else None, at < ended)
+            for at in range(len(self.sites))
+        ]
+
+    def running(self, ticks: list[int]) -> int:
+        """Which call runs."""
+        return max(0, len(ticks) - 1)
+
+    def site_of(self, index: int, ticks: list[int]) -> int:
+        """Which site the call is made at."""
+        return index
+
 
 def _patterns(names: Iterable[str]) -> Patterns:
     from plugbook.trace.selection import Patterns
@@ -245,14 +299,8 @@ def _patterns(names: Iterable[str]) -> Patterns:
     return Patterns(names)
 
 
-def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 (an object with an async __call__)
-    )
-
-
 def _is_sync(function: object) -> bool:
-    return callable(function) and not _is_async(function)
+    return callable(function) and not is_coroutine_function(function)
 
 
 def _is_number(value: object) -> bool:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from plugbook.trace.record import Note
 
+from .layers import make_plan
 from .near_miss import earlier_definition, similar_pattern
-from .subscription import HandlerPlan, Subscription
 
 if TYPE_CHECKING:
     from .event import Event
+    from .subscription import HandlerPlan, Subscription
 
 Advice = Callable[[type["Event"]], str]
 """Given the type of an event that nobody handles, who would; ``""`` where nobody comes to mind."""
@@ -85,7 +86,7 @@ class SubscriptionTable:
             plan = self.plans.get(kind)
             if plan is None:
                 everyone = self._ordered()
-                plan = HandlerPlan(kind, (each for each in everyone if each.wants(kind)))
+                plan = make_plan(kind, (each for each in everyone if each.wants(kind)))
                 plan.verdict = self._verdict_on(kind, everyone, is_handled=bool(plan.subscriptions))
                 self.plans[kind] = plan
             return plan

@@ -48,7 +48,7 @@ class Leak:
 
     def __str__(self) -> str:
         held = f", held by {self.held_by}" if self.held_by else ""
-        return f"{self.plugin} left a {self.kind} behind: {self.what}{held}"
+        return f"{self.plugin} left {'an' if self.kind == 'instance' else 'a'} {self.kind} behind: {self.what}{held}"
 
 
 class Leaks(list[Leak]):

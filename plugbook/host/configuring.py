@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from plugbook._clock import tick
 from plugbook.errors import ConfigError, LifecycleError, PlugbookWarning, PluginError
 from plugbook.events.cause import Cause, current_cause
-from plugbook.plugins.config import check_known, check_options, settle
+from plugbook.plugins.config import check_known, check_options
 from plugbook.plugins.scope import must_be_awaited
 from plugbook.plugins.settings.difference import differing
 from plugbook.plugins.settings.fields import Path, shown
@@ -89,7 +89,7 @@ class Configuring:
         if handle.config is not None:
             return look(name, handle.layers or layers, handle.config)
         try:
-            config = settle(plugin_class, layers)
+            config = self._engine.settle(plugin_class, layers)
         except ConfigError as error:
             return look(name, layers, None, str(error))
         return look(name, layers, config)
@@ -161,7 +161,7 @@ class Configuring:
         """What a plugin's configuration would become; it fits the plugin, or this raises."""
         plugin_class = self._class_of(handle, "configure")
         layers = self._engine.layers(handle, edits=edits)
-        config = settle(plugin_class, layers)
+        config = self._engine.settle(plugin_class, layers)
         # One that was never loaded is given its configuration when it is.
         new = _Configured(edits, layers, config if handle.config is not None else None)
         return _Turn(handle, _Configured.of(handle), new, reason)

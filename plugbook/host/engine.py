@@ -26,6 +26,8 @@ from plugbook.trace.record import describe_error
 from plugbook.trace.telling import tell
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from plugbook._types import Disconnect
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.settings.layers import Layers, Said
@@ -53,6 +55,7 @@ class Engine:
         self.effects = EffectRules(bus, lambda: registry.handles)
         self.loader = Loader()
         self.sources = Sources()
+        self.secrets: set[str] = set()
         self.listeners: list[Listener] = []
         self._clock = Clock()
 
@@ -66,6 +69,19 @@ class Engine:
         model = handle.plugin_class.Config if handle.plugin_class is not None else None
         said = handle.edits if edits is None else edits
         return self.sources.layers(handle.name, model, handle.options, said)
+
+    def settle(self, plugin_class: type[Plugin], layers: Layers) -> BaseModel | None:
+        """The configuration that comes of the layers; the secrets in them are kept out of what is recorded.
+
+        Raises:
+            ConfigError: it does not fit the plugin.
+        """
+        secrets = layers.secrets()
+        if not secrets <= self.secrets:
+            self.secrets |= secrets
+            if self.bus.recorder is not None:
+                self.bus.recorder.conceal(secrets)
+        return settle(plugin_class, layers)
 
     # -- transitions ------------------------------------------------------------------------------
 
@@ -82,7 +98,7 @@ class Engine:
                 handle.plugin_class = self.loader.load(handle.manifest.entry_point)
                 self._registry.complete(handle, complete(handle.manifest, handle.plugin_class.manifest))
             layers = self.layers(handle)
-            handle.config = settle(handle.plugin_class, layers)
+            handle.config = self.settle(handle.plugin_class, layers)
             handle.layers = layers
         except Exception as error:
             self._fail(handle, "load", error, start)

@@ -482,6 +482,7 @@ class Host(Asking):
         """Write to another recorder from now on; seqs go on, since what runs has its number already."""
         first = max(recorder.next_seq(), self.bus.next_seq())
         recorder.next_seq = itertools.count(first, BLOCK).__next__
+        recorder.conceal(self._engine.secrets)
         self.bus.recorder = recorder
         for handle in self._registry.handles.values():
             self._engine.describe(handle)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from plugbook.plugins.config import check_options, settle
+from plugbook.plugins.config import check_options
 from plugbook.plugins.discovery import discover
 from plugbook.plugins.lifecycle import State
 from plugbook.plugins.settings.fields import accepted
@@ -85,7 +85,9 @@ class Requests:
         if plugin_class is not None:  # before anything is stopped for it
             given = check_options(manifest.name, options)
             sources = self._engine.sources
-            settle(plugin_class, sources.layers(manifest.name, plugin_class.Config, given, edits))
+            self._engine.settle(
+                plugin_class, sources.layers(manifest.name, plugin_class.Config, given, edits)
+            )
         stopped = [step.plugin for step in self._registry.plan_stop(old)] if old.is_active else []
         changes = self.remove(manifest.name)
         handle = self._register(manifest, plugin_class, options)

@@ -16,7 +16,7 @@ from plugbook.errors import ConfigError, UnknownPluginError, suggestion
 
 from .settings.fields import Path, accepted, nested_model, shown, table_of
 from .settings.layers import Layer, Layers, Said
-from .settings.marks import conceal, harmless, is_secret, secrets_in, without_secrets
+from .settings.marks import conceal, harmless, is_secret, without_secrets
 
 if TYPE_CHECKING:
     from .plugin import Plugin
@@ -140,7 +140,7 @@ def _validated(name: str, model: type[BaseModel], layers: Layers) -> tuple[BaseM
     except Exception as raised:
         error = raised
     # Outside of the handler, so that the error is not kept as context: it holds what was given.
-    secrets = {secret for each in layers.said for secret in secrets_in(model, each.options)}
+    secrets = layers.secrets()
     if not isinstance(error, ValidationError):
         raise _broken(name, model, error) from harmless(error, secrets)
     problems = error.errors(include_url=False, include_context=False, include_input=False)

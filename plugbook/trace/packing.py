@@ -305,7 +305,7 @@ class Packer:
         if outcome != "ok":
             parts.append(f'"outcome":"{outcome}"')
         if reason:
-            parts.append(f'"reason":{json.dumps(reason)}')
+            parts.append(f'"reason":{json.dumps(self.payloads.concealed(reason))}')
         if said:
             parts.append(f'"result":{said}')
         if error is not None:
@@ -415,7 +415,7 @@ class Packer:
         if self._sources is None or name in self._sources:
             return
         self._sources.add(name)
-        if text := cell_text(cell, self.payloads.redact):
+        if text := self.payloads.concealed(cell_text(cell, self.payloads.redact)):
             batch.facts.append(("cell", str(cell[0]), self._last_seq, json.dumps(text, ensure_ascii=False)))
 
     def _keep_sources(self, plan: Plan, seq: int, batch: Batch) -> None:
@@ -425,7 +425,8 @@ class Packer:
             place = f"{site.file}:{site.line}"
             if site.file and place not in self._sources:
                 self._sources.add(place)
-                if text := source_of(site.file, site.line, site.end, self.payloads.redact):
+                source = source_of(site.file, site.line, site.end, self.payloads.redact)
+                if text := self.payloads.concealed(source):
                     batch.facts.append(("source", place, seq, json.dumps(text, ensure_ascii=False)))
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 HIDDEN: Final = "**********"
 """What stands where a secret stood; the same text that pydantic writes for a ``SecretStr``."""
 
+SHORTEST_SECRET: Final = 6
+"""How long a text must be to be hidden wherever it stands: a shorter one may be part of any word."""
+
 _PLAIN_TEXT = (date, time, timedelta, Decimal, PurePath, UUID)
 _INTEGER_DIGITS: Final = 4_000
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")  # differs from run to run, which would make runs differ
@@ -70,10 +73,27 @@ class PayloadEncoder:
             ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=bounded
         ).encode
         self._by_type: dict[type, Callable[[Any], str]] = {JsonText: str}
+        self._concealed: set[str] = set()
+        self._concealing: re.Pattern[str] | None = None
+        self._maybe_concealing = re.compile("")
         self._secret: re.Pattern[str] | None = None
         if self.redact:
             names = "|".join(f"(?:{fnmatch.translate(name)[4:-3]})" for name in self.redact)
             self._secret = re.compile(f"(?:{names})", re.IGNORECASE | re.DOTALL)
+
+    def conceal(self, secrets: Iterable[str]) -> None:
+        """From now on, hide these texts wherever a value holds them, in whatever it is; keys are left alone."""
+        self._concealed |= {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
+        if self._concealed:
+            longest_first = sorted(self._concealed, key=len, reverse=True)
+            self._concealing = re.compile("|".join(map(re.escape, longest_first)))
+            encoded = (json.dumps(secret, ensure_ascii=False)[1:-1] for secret in longest_first)
+            self._maybe_concealing = re.compile("|".join(map(re.escape, [*encoded, "\\u", "\\/"])))
+            self.kept_as_it_is = -1
+
+    def concealed(self, text: str) -> str:
+        """A text, which is not JSON, without what is to be concealed."""
+        return text if self._concealing is None else self._concealing.sub(HIDDEN, text)
 
     def text(self, value: Any) -> str:
         """The JSON text of a value, as the mode says; ``""`` where the mode keeps none."""
@@ -129,10 +149,12 @@ class PayloadEncoder:
 
     def _redacted(self, text: str, hide: Callable[[Any, re.Pattern[str]], Any]) -> str:
         """Hide secrets; a text that names none, which is the usual case, is only searched, not decoded."""
-        secret = self._secret
-        if secret is None or not (secret.search(text) or "\\u" in text or "\\/" in text):
-            return text
-        return self._encode(hide(_decoded(text), secret))
+        secret, concealing = self._secret, self._concealing
+        if secret is not None and (secret.search(text) or "\\u" in text or "\\/" in text):
+            text = self._encode(hide(_decoded(text), secret))
+        if concealing is not None and self._maybe_concealing.search(text):
+            text = self._encode(_conceal(_decoded(text), concealing))
+        return text
 
 
 def bounded(value: Any, bounds: Bounds = FALLBACK) -> Json:
@@ -243,6 +265,16 @@ def _hide(value: Any, secret: re.Pattern[str]) -> Any:
         return {key: HIDDEN if secret.fullmatch(key) else _hide(item, secret) for key, item in value.items()}
     if isinstance(value, list):
         return [_hide(item, secret) for item in value]
+    return value
+
+
+def _conceal(value: Any, concealing: re.Pattern[str]) -> Any:
+    if isinstance(value, str):
+        return concealing.sub(HIDDEN, value)
+    if isinstance(value, dict):
+        return {key: _conceal(item, concealing) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_conceal(item, concealing) for item in value]
     return value
 
 

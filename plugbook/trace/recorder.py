@@ -216,6 +216,15 @@ class Recorder:
         """
         self.rows.append((self.next_seq(), what, name, data))
 
+    def conceal(self, secrets: Iterable[str]) -> None:
+        """Hide these texts in everything that is written from now on, wherever they stand: in a message, a log, a cell.
+
+        `redact` hides by the names of fields, before anybody has a secret; this is for those that are known. What is
+        shorter than `SHORTEST_SECRET` is not searched for.
+        """
+        with self.turn:
+            self._packer.payloads.conceal(secrets)
+
     # -- writing -----------------------------------------------------------------------------------------
 
     def make_room(self) -> None:

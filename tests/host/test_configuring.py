@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from plugbook import Host, NeedsRestart, Plugin, on
+from plugbook import Event, Host, NeedsRestart, Plugin, on
 from plugbook.errors import (
     ConfigError,
     LifecycleError,
@@ -440,6 +440,7 @@ def test_a_secret_is_never_seen(host, file, tmp_path, monkeypatch):
         seen.append(host.configure("billing", password=f"{SECRET}-live"))
         seen.append(host.config_of("billing"))
         billing(host).ctx.log.info("running with %s", billing(host).ctx.config)
+        billing(host).ctx.log.warning("logged in with %s", billing(host).ctx.config.password)
         for wrong in ({"currency": "XXX"}, {"key": [SECRET]}, {"password": 3, "tax": {"rate": SECRET}}):
             with pytest.raises((ConfigError, PluginError)) as caught:
                 host.configure("billing", wrong)
@@ -450,4 +451,27 @@ def test_a_secret_is_never_seen(host, file, tmp_path, monkeypatch):
         rows = host.recording.changes()
         seen.append(rows.to_string())
     assert SECRET not in "".join(f"{each!r} {each}" for each in seen)
+    assert SECRET.encode() not in path.read_bytes()
+
+
+def test_what_fails_with_a_secret_does_not_record_it(tmp_path):
+    """A message of the plugin's own, its event and the cell that gave the secret are recorded without it."""
+
+    class LoggedIn(Event):
+        name: str
+
+    class Login(Plugin):
+        class Config(BaseModel):
+            password: str
+
+        def start(self, ctx):
+            ctx.publish(LoggedIn(name=f"ada:{ctx.config.password}"))
+            raise PermissionError(f"{ctx.config.password!r} was refused")
+
+    path = tmp_path / "run.plugbook"
+    with Host([Login], config={"login": {"password": SECRET}}) as host:
+        host.record(path)
+        host.start()
+        assert "ada:**********" in host.recording.events().to_string()
+        assert "refused" in host.recording.states().to_string()
     assert SECRET.encode() not in path.read_bytes()

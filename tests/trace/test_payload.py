@@ -278,3 +278,18 @@ def test_an_outline_counts_what_it_leaves_out():
     assert bounded(Broken()) == {"$type": f"{__name__}.Broken", "repr": "<Broken instance>"}
     shared = [1]
     assert bounded([shared, shared]) == [[1], [1]]
+
+
+def test_a_known_secret_is_concealed_wherever_it_stands():
+    """Inside texts, at any depth and in any escape, it is hidden; keys and what is too short to be told are kept."""
+    encoder = PayloadEncoder()
+    encoder.conceal(['sword"fish', "schlüssel", "key"])
+    told = {"a": ['say sword"fish'], "key": "key", "b": {"c": "schlüssel"}, "schlüssel": 1}
+    assert json.loads(encoder.text(told)) == {
+        "a": [f"say {HIDDEN}"],
+        "key": "key",
+        "b": {"c": HIDDEN},
+        "schlüssel": 1,
+    }
+    assert json.loads(encoder.text(JsonText('{"a":"schl\\u00fcssel"}'))) == {"a": HIDDEN}
+    assert encoder.concealed("cell with schlüssel") == f"cell with {HIDDEN}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .fields import Path, accepted, default_of, keys, nested_model, shown, table_of
+from .marks import secrets_in
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -107,6 +108,10 @@ class Layers:
         for each in self.said:
             merged = merge(merged, each.options)
         return merged if self.model is None else _above_defaults(self.model, merged)
+
+    def secrets(self) -> set[str]:
+        """The texts of all secrets that anybody gives."""
+        return {secret for each in self.said for secret in secrets_in(self.model, each.options)}
 
     def about(self, path: Path) -> Iterator[tuple[Said, Any]]:
         """Who says something of an option, and what, the highest first."""
@@ -211,7 +216,7 @@ def _renamed(
     return renamed
 
 
-def _without(options: dict[str, Any], path: Path) -> dict[str, Any]:
+def _without(options: dict[Any, Any], path: Path) -> dict[Any, Any]:
     key, *rest = path
     table = table_of(options.get(key))
     if key not in options or (rest and table is None):

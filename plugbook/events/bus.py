@@ -426,21 +426,19 @@ class Bus(Asking):
             current_cause.reset(token)
         if announce is not None:
             announce(report)
-        if not self._deliver_now(report):
+        try:
+            is_delivered = drain.deliver_now(report)
+        except Exception as error:
+            _log.debug("a handler raised %s while its event was delivered", type(error).__name__)
+            is_delivered = True
+        if is_delivered and not drain.queue:
+            return report
+        if not is_delivered:
             self._enqueue(report)
-        if drain.queue:
-            drain.run_quietly()
+        drain.run_quietly()
         if not report.done:
             drain.wait_until(lambda: report.done)
         return report
-
-    def _deliver_now(self, report: Report) -> bool:
-        """Deliver it without queueing it, whatever its handlers raise; False where it must be queued."""
-        try:
-            return self._drain.deliver_now(report)
-        except Exception as error:
-            _log.debug("a handler raised %s while its event was delivered", type(error).__name__)
-            return True
 
     def close(self) -> None:
         """Refuse what is published from now on."""

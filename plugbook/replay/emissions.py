@@ -228,23 +228,36 @@ class Emissions:
 
 
 class _Recent:
-    """The deliveries of late, by their seq there and here; those long past are forgotten, to bound memory."""
+    """The deliveries of late, by their seq there and here; those long past are forgotten, to bound memory.
+
+    Most events lead to no other, so that deliveries are indexed when somebody asks.
+    """
 
     def __init__(self) -> None:
+        self._latest: deque[Delivery] = deque(maxlen=_RECENT)
+        self.put = self._latest.append
+        self._turn = threading.Lock()
         self._young: tuple[dict[int, Delivery], dict[int, Delivery]] = ({}, {})
         self._old = self._young
 
-    def put(self, delivery: Delivery) -> None:
-        there, here = self._young
-        there[delivery[1]] = here[delivery[3]] = delivery
-        if len(here) >= _RECENT:
-            self._old, self._young = self._young, ({}, {})
-
     def by_seq(self, seq: int) -> Delivery | None:
+        self._index()
         return self._young[0].get(seq) or self._old[0].get(seq)
 
     def by_live_seq(self, seq: int) -> Delivery | None:
+        self._index()
         return self._young[1].get(seq) or self._old[1].get(seq)
+
+    def _index(self) -> None:
+        if not self._latest:
+            return
+        with self._turn:  # handlers ask from any thread
+            there, here = self._young
+            while self._latest:
+                delivery = self._latest.popleft()
+                there[delivery[1]] = here[delivery[3]] = delivery
+            if len(here) >= _RECENT:
+                self._old, self._young = self._young, ({}, {})
 
 
 def settle(held: Report, report: Report) -> None:

@@ -8,7 +8,7 @@ import click
 
 from plugbook.errors import UnknownNameError, suggestion
 
-from . import events, playback, plugins, recordings
+from . import events, playback, plugins, recordings, schemas
 from .door import Door, DoorName, door_of
 from .values import Text
 from .words import Word, Words, word
@@ -47,6 +47,7 @@ WORDS: Final[tuple[Word, ...]] = (
     plugins.leaks,
     plugins.keep,
     events.publish,
+    schemas.schema,
     recordings.record_host,
     recordings.record_command,
     recordings.attach,

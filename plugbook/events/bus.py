@@ -55,8 +55,9 @@ from .loop import HostLoop
 from .question import Question
 from .registrations import Redo, Registration, current_registrar
 from .report import Report
-from .subscription import Handler, HandlerPlan, Policy, Predicate, Source, Subscription, Target
+from .subscription import Handler, HandlerPlan, Policy, Predicate, Source, Subscription, Target, text_of
 from .table import Advice, SubscriptionTable
+from .throttle import Throttles
 from .work import Work
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Bus(Asking):
         recorder: where each dispatch is written, or None.
         timing: whether every call is timed; without it nothing is recorded either.
         loop: where coroutines run.
+        clock: the time in ns that throttling goes by.
 
     >>> class Ping(Event):
     ...     n: int
@@ -92,7 +94,12 @@ class Bus(Asking):
     """
 
     def __init__(
-        self, recorder: Recorder | None = None, *, timing: bool = True, loop: HostLoop | None = None
+        self,
+        recorder: Recorder | None = None,
+        *,
+        timing: bool = True,
+        loop: HostLoop | None = None,
+        clock: Callable[[], int] = tick,
     ) -> None:
         self.loop = loop or HostLoop()
         self._table = SubscriptionTable()
@@ -102,6 +109,7 @@ class Bus(Asking):
         self._described: weakref.WeakSet[type[Event]] = weakref.WeakSet()
         self._timing = timing
         self._gate: Gate | None = None
+        self._throttles = Throttles(clock)
         self._is_closed = False
         self.recorder = recorder
 
@@ -127,6 +135,8 @@ class Bus(Asking):
             self.publish = self._refuse  # type: ignore[method-assign]
         elif self._gate is not None:
             self.publish = self._publish_gated  # type: ignore[method-assign]
+        elif self._throttles:
+            self.publish = self._publish_throttled  # type: ignore[method-assign]
         elif not self._timing and self._recorder is None:
             timed = partial(Bus.publish, self)
             self.publish = bare_publish(self._plans, self._plan_for, self._drain, timed)  # type: ignore[method-assign]
@@ -240,6 +250,51 @@ class Bus(Asking):
             payload = {"target": changed.target_text, "handler": changed.name, "priority": changed.priority}
             self._recorder.put("change", what, plugin=changed.plugin, reason=reason, payload=payload)
 
+    # -- throttling -------------------------------------------------------------------------------
+
+    @property
+    def throttles(self) -> dict[str, float]:
+        """How many events a second are delivered, by topic pattern or event type."""
+        return self._throttles.limits
+
+    def throttle(self, target: Target, *, per_second: float) -> Disconnect:
+        """Deliver at most so many events a second of each topic that fits, until the returned function is called.
+
+        What is published beyond that is recorded and reported as ``skipped``. A question is no publishing,
+        and is always asked. Another limit for the same target takes the place of this one.
+
+        Raises:
+            EventError: the target cannot be, or the number is not above 0.
+            TopicError: the topic pattern is not well formed.
+        """
+        remove = self._throttles.set(target, per_second)
+        payload = {"target": text_of(target), "per_second": per_second}
+        self._changed_throttles("throttle", payload)
+
+        def undo() -> None:
+            if remove():
+                self._changed_throttles("unthrottle", payload)
+
+        return undo
+
+    def _changed_throttles(self, what: str, payload: dict[str, object]) -> None:
+        self._choose_publish()
+        if self._recorder is not None:
+            self._recorder.put("change", what, payload=payload)
+
+    def _publish_throttled(self, event: Event, *, plugin: str = "") -> Report:
+        return self._turn_away(event, plugin) or Bus.publish(self, event, plugin=plugin)
+
+    def _turn_away(self, event: Event, plugin: str) -> Report | None:
+        """The report of an event that is one too many; None where it is to be delivered."""
+        plan = self._throttles.refusal(type(event)) if self._throttles and isinstance(event, Event) else None
+        if plan is None:
+            return None
+        report = self._make_report(event, plan, plugin, get_ident())
+        report.ticks.append(tick())
+        self._drain.make_room()
+        return report
+
     # -- publishing -------------------------------------------------------------------------------
 
     def publish(self, event: Event, *, plugin: str = "") -> Report:
@@ -303,6 +358,9 @@ class Bus(Asking):
         held = self._gate(event, plugin) if self._gate is not None else None
         if held is not None:
             return held
+        refused = self._turn_away(event, plugin)
+        if refused is not None:
+            return refused
         plan = self._plans.get(type(event)) or self._plan_for(event)
         report = self._make_report(event, plan, plugin, get_ident())
         self._enqueue(report)
@@ -391,7 +449,7 @@ class Bus(Asking):
 
     def _publish_gated(self, event: Event, *, plugin: str = "") -> Report:
         held = self._gate(event, plugin) if self._gate is not None else None
-        return Bus.publish(self, event, plugin=plugin) if held is None else held
+        return self._publish_throttled(event, plugin=plugin) if held is None else held
 
     def deliver(
         self,

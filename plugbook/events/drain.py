@@ -139,7 +139,7 @@ class Drain:
             self.current = None
             self.thread = NOBODY
             self.free[0] = True
-        self._make_room()
+        self.make_room()
         return True
 
     def deliver_inside(self, report: Report) -> None:
@@ -306,10 +306,11 @@ class Drain:
 
     def _after_item(self) -> None:
         self.current = None
-        self._make_room()
+        self.make_room()
         self._wake()
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
+        """Have the recorder write what there is, where that is due."""
         recorder = self.recorder
         if recorder is not None and (tick() > recorder.deadline or len(recorder.rows) > recorder.limit):
             recorder.make_room()

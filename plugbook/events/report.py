@@ -128,14 +128,14 @@ class Report(Dispatch):
         """That of the call that ended worst.
 
         ``error``, ``timeout``, ``cancelled`` or ``ok``, in this order; ``unhandled`` when there was no
-        handler, ``open`` while the report is pending. Calls that were `skipped` do not count.
+        handler, ``skipped`` when it was throttled, ``open`` while the report is pending. Calls that were `skipped` do not count.
         """
         if not self.done:
             return "open"
-        if not self.plan.sites:
-            return "unhandled"
         if self.result is not None:
             return self.result.outcome
+        if not self.plan.sites:
+            return "unhandled"
         failed = any(note.outcome == "error" for note in (self.notes or {}).values())
         return "error" if failed else "ok"
 
@@ -267,7 +267,8 @@ class Report(Dispatch):
 
     def __repr__(self) -> str:
         count = len(self.plan.spans(self.ticks))
-        calls = f"{count:,} call" + "s" * (count > 1) if count else "no handler"
+        nobody = "not delivered" if self.outcome == "skipped" else "no handler"
+        calls = f"{count:,} call" + "s" * (count > 1) if count else nobody
         took = f" in {_time(self.duration_ns)}" if count and self.duration_ns is not None else ""
         why = f": {self.reason}" if self.reason else ""
         number = f" {show_seq(self.seq)}" if self.seq else ""

@@ -43,6 +43,30 @@ def is_for(target: Target, kind: type[Event]) -> bool:
     return issubclass(kind, target)
 
 
+def text_of(target: Target) -> str:
+    """A target as a person writes it."""
+    return target if isinstance(target, str) else target.__name__
+
+
+def check_target(target: Target) -> None:
+    """Refuse what nobody could listen to.
+
+    Raises:
+        EventError: it is neither an event type nor text.
+        TopicError: the topic pattern is not well formed.
+    """
+    if problem := _target_problem(target):
+        raise EventError(problem)
+    if isinstance(target, str):
+        compile_pattern(target)
+
+
+def _target_problem(target: object) -> str:
+    if isinstance(target, str) or is_event_type(target):
+        return ""
+    return f"handlers cannot listen to {_shown(target)}; give an Event class or a topic pattern such as 'order.*'"
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """What stands in a plan returns instead of calling the handler.
@@ -100,7 +124,7 @@ class Subscription:
 
     def __post_init__(self) -> None:
         self.is_async = is_coroutine_function(self.handler)
-        for problem in (self._target_problem(), self._handler_problem(), self._option_problem()):
+        for problem in (_target_problem(self.target), self._handler_problem(), self._option_problem()):
             if problem:
                 msg = f"handler {self.name}: {problem}"
                 raise EventError(msg)
@@ -110,14 +134,6 @@ class Subscription:
         if self.source is not None:
             self.source = (self.source,) if isinstance(self.source, str) else tuple(self.source)
             self._sources = _patterns(self.source)
-
-    def _target_problem(self) -> str:
-        target: object = self.target
-        if isinstance(target, str) or is_event_type(target):
-            return ""
-        return (
-            f"it cannot listen to {_shown(target)}; give an Event class or a topic pattern such as 'order.*'"
-        )
 
     def _handler_problem(self) -> str:
         if not callable(self.handler):
@@ -156,7 +172,7 @@ class Subscription:
     @property
     def target_text(self) -> str:
         """The target as a person writes it."""
-        return self.target if isinstance(self.target, str) else self.target.__name__
+        return text_of(self.target)
 
     def site(self) -> CallSite:
         """Where it stands, for the recording."""

@@ -407,6 +407,17 @@ class Host(Asking):
         """As `publish`, awaiting the handlers instead of blocking the caller's loop."""
         return await self.bus.publish_async(event)
 
+    def throttle(self, target: Target, *, per_second: float) -> Disconnect:
+        """Deliver at most so many events a second of each topic that fits; see `Bus.throttle`.
+
+        >>> undo = Host().throttle("mouse.*", per_second=10)
+
+        Raises:
+            EventError: the target cannot be, or the number is not above 0.
+            TopicError: the topic pattern is not well formed.
+        """
+        return self.bus.throttle(target, per_second=per_second)
+
     def _asks(self) -> tuple[Bus, str]:
         return self.bus, ""
 

@@ -59,11 +59,13 @@ def report(shown: Report) -> str:
     event = folded("event", tag("pre", safe_repr(shown.event)))
     if not calls:
         nobody = "No handler takes this event. A handler for it is a method with @on of its type or topic."
+        if shown.outcome == "skipped":
+            nobody = "It was not delivered to anybody."
         return page(head(title, shown.reason), tag("div", nobody, cls="pb-quiet"), event)
     rows = [
         (
             _seq(call.seq),
-            code(call.handler),
+            "&emsp;" * call.depth + code(call.handler),
             call.plugin,
             bar((call.duration_ns or 0) / longest, _took(call.duration_ns)),
             chip(outcome_mark(call.outcome), call.outcome),

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
@@ -67,6 +68,33 @@ def _checked_name(name: str) -> str:
     raise ValueError(msg)
 
 
+def read_relation(text: str) -> str:
+    """A relation that a person wrote, in the form that a manifest holds.
+
+    >>> read_relation("ledger >= 1, <3")
+    'ledger<3,>=1'
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
+    try:
+        return _checked_relation(text)
+    except ValueError as error:
+        raise ManifestError(str(error)) from None
+
+
+def check_version(version: object) -> str:
+    """A version in its normal form.
+
+    Raises:
+        ManifestError: it is none.
+    """
+    try:
+        return _checked_version(str(version))
+    except ValueError as error:
+        raise ManifestError(str(error), field="version") from None
+
+
 def _checked_version(version: str) -> str:
     try:
         return str(Version(version))
@@ -91,6 +119,14 @@ def _checked_relation(text: str) -> str:
         )
         raise ValueError(msg)
     return f"{_checked_name(parsed.name)}{parsed.specifier}"
+
+
+def _checked_range(text: str) -> str:
+    try:
+        return str(SpecifierSet(text))
+    except InvalidSpecifier:
+        msg = f"{_short(text)} is not a range of versions. Write it like '>=2,<3'."
+        raise ValueError(msg) from None
 
 
 @lru_cache(maxsize=65_536)
@@ -138,6 +174,7 @@ def _short(text: str) -> str:
 
 _Name = Annotated[str, AfterValidator(_checked_name)]
 _Version = Annotated[str, AfterValidator(_checked_version)]
+_Range = Annotated[str, AfterValidator(_checked_range)]
 _Relations = Annotated[
     tuple[Annotated[str, AfterValidator(_checked_relation)], ...],
     BeforeValidator(_one_or_many),
@@ -162,6 +199,7 @@ class Manifest(BaseModel):
         provides: capabilities others may need: ``invoicing``, which then has the plugin's own version,
             or ``invoicing==2.0``.
         needs: capabilities that some plugin must provide, such as ``invoicing>=1``.
+        requires_host: the API versions of a host that it runs on, such as ``>=2,<3``; ``""`` for any.
         policy: what a failing handler does: the others go on (``continue``), or `publish` raises (``raise``).
         summary: one line for people.
         entry_point: where the class is, ``module:Class``.
@@ -177,6 +215,7 @@ class Manifest(BaseModel):
     conflicts: _Relations = ()
     provides: _Capabilities = ()
     needs: _Relations = ()
+    requires_host: _Range = ""
     policy: Literal["continue", "raise"] = "continue"
     summary: str = ""
     entry_point: str = ""

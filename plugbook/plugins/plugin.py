@@ -35,10 +35,10 @@ Predicate = Callable[[Any], object]
 Layer = Callable[..., Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
-_KEYWORDS = ("name", "version", "requires", "optional", "conflicts", "provides", "needs", "policy", "summary")
+_INHERITED = ("version", "requires", "optional", "conflicts", "provides", "needs", "requires_host", "policy")
+_KEYWORDS = ("name", *_INHERITED, "summary")
 _BESIDES = ("middleware",)
 """Class keywords that are no part of the manifest."""
-_INHERITED = ("version", "requires", "optional", "conflicts", "provides", "needs", "policy")
 _MARK = "__plugbook_on__"
 PLACE = "__plugbook_place__"
 """Under this name a class that no class statement made says where it was written."""
@@ -150,8 +150,8 @@ class Plugin:
     Class keywords: `name` (default: the class name in kebab-case), `version` (default 0.0.0), and `summary`
     (default: the docstring's first line). `requires`, `optional` and `conflicts` name other plugins, as text
     with a range of versions: ``["ledger>=1,<3"]``. `provides` and `needs` name capabilities, which any
-    plugin may offer: ``["invoicing"]``. `policy` says what a failing handler does: ``"continue"`` (the
-    default) or ``"raise"``. `middleware` wraps every handler of the plugin, the first layer outermost:
+    plugin may offer: ``["invoicing"]``. `requires_host` is a range of API versions of the host, such as
+    ``">=2,<3"``. `policy` says what a failing handler does: ``"continue"`` (the default) or ``"raise"``. `middleware` wraps every handler of the plugin, the first layer outermost:
     ``[retry(3)]``. What a subclass of a plugin inherits is said in `plugbook.plugins.inheritance`.
 
     A capability is a word that decides who starts before whom. The objects that plugins give each other

@@ -13,7 +13,7 @@ from plugbook.errors import CycleError, ResolutionError, suggestion
 from .manifest import split
 
 EdgeKind = Literal["requires", "optional", "conflicts", "capability"]
-ProblemKind = Literal["missing", "version", "capability", "conflict", "cycle", "requirement"]
+ProblemKind = Literal["missing", "version", "capability", "host", "conflict", "cycle", "requirement"]
 
 
 class Edge(NamedTuple):
@@ -38,7 +38,7 @@ class Problem:
 
     Attributes:
         plugin: which one.
-        kind: ``missing``, ``version``, ``capability``, ``conflict`` and ``cycle`` are first causes;
+        kind: ``missing``, ``version``, ``capability``, ``host``, ``conflict`` and ``cycle`` are first causes;
             ``requirement`` means that something it needs has a problem of its own.
         facts: the sentences that together exclude it; none can be left out.
         because: the problem of what it needs, for ``requirement``.
@@ -97,6 +97,8 @@ class Problem:
                 return f"Add a plugin that provides {first.wanted}, or let one that is here do so.{near}"
             case "version":
                 return f"Use {relation.name} {relation.versions}, or widen what {first.plugin} requires."
+            case "host":
+                return f"Use a version of {first.plugin} that is made for this host, or a host that it is made for."
             case "conflict":
                 return f"Remove {' or '.join(first.plugins)}."
             case _:

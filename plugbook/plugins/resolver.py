@@ -31,12 +31,16 @@ _LONG_CIRCLE = 50
 """Up to here each plugin on a circle is told it from its own place; beyond, all are told the same."""
 
 
-def resolve(manifests: Iterable[Manifest]) -> Resolution:
+def resolve(manifests: Iterable[Manifest], host_version: str = "") -> Resolution:
     """Put plugins in order.
 
     A capability is met by a plugin that can start itself; of several, by the one of the highest version,
     then by name. An optional plugin comes first if it is there; where that would close a circle, it does
     not, and a note says so.
+
+    Args:
+        manifests: one of each plugin.
+        host_version: the API version of the host; ``""`` where it does not matter.
 
     >>> ledger = Manifest(name="ledger", version="1.4")
     >>> billing = Manifest(name="billing", requires=["ledger>=1"])
@@ -57,7 +61,7 @@ def resolve(manifests: Iterable[Manifest]) -> Resolution:
                 plugins=[manifest.name],
             )
         named[manifest.name] = manifest
-    return _Resolver(named).run()
+    return _Resolver(named, host_version).run()
 
 
 @lru_cache(maxsize=65_536)
@@ -83,8 +87,9 @@ def _version(version: str) -> Version:
 class _Resolver:
     """One resolution under way."""
 
-    def __init__(self, manifests: dict[str, Manifest]) -> None:
+    def __init__(self, manifests: dict[str, Manifest], host_version: str) -> None:
         self.manifests = manifests
+        self.host_version = host_version
         self.problems: dict[str, Problem] = {}
         self.notes: list[str] = []
         self.offers = self._offers()
@@ -135,6 +140,12 @@ class _Resolver:
     # -- first causes -----------------------------------------------------------------------------
 
     def _own_problems(self, manifest: Manifest) -> Iterator[Problem]:
+        if self.host_version and not fits(manifest.requires_host, self.host_version):
+            facts = (
+                f"{manifest} requires a host of API version {manifest.requires_host}",
+                f"this one has {self.host_version}",
+            )
+            yield Problem(manifest.name, "host", facts, wanted=manifest.requires_host)
         for text in manifest.requires:
             name, versions = split(text)
             other = self.manifests.get(name)

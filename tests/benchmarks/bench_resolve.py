@@ -1,4 +1,4 @@
-"""How long plugins take to be put in order, and how that grows: 1,000 and 10,000 with 3 requirements each."""
+"""How long plugins take to be put in order, and their versions to be chosen; both for 1,000 and 10,000 plugins."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import gc
 import math
 import random
 import time
+from collections.abc import Callable
 
+from plugbook.errors import ResolutionError
+from plugbook.plugins.choosing import choose
 from plugbook.plugins.manifest import Manifest
 from plugbook.plugins.resolver import resolve
 
 SIZES = (1_000, 10_000)
 ROUNDS = 5
+VERSIONS = 5
 
 
 def make_manifests(count: int) -> list[Manifest]:
@@ -30,31 +34,94 @@ def make_manifests(count: int) -> list[Manifest]:
     ]
 
 
-def measure(manifests: list[Manifest]) -> float:
+def make_versions(count: int) -> list[Manifest]:
+    """Five versions of each plugin, which require ranges of three others; every tenth excludes newer ones."""
+    chance = random.Random(count)
+    made = []
+    for number in range(count):
+        others = chance.sample(range(number), min(3, number))
+        for version in range(1, VERSIONS + 1):
+            requires = [f"plugin-{other}>={max(1, version - 2)},<{version + 2}" for other in others]
+            conflicts = [f"plugin-{others[0]}=={version}"] if others and number % 10 == 0 else []
+            made.append(
+                Manifest(
+                    name=f"plugin-{number}",
+                    version=f"{version}.0",
+                    requires=tuple(requires[1:] if conflicts else requires),
+                    conflicts=tuple(conflicts),
+                )
+            )
+    chance.shuffle(made)
+    return made
+
+
+def make_clash(manifests: list[Manifest], count: int) -> list[Manifest]:
+    """The same with two plugins more, each at the end of its own path, that cannot be there together."""
+    ends = [
+        Manifest(name=name, requires=(f"plugin-{count - place}", f"{name}-base"))
+        for place, name in enumerate(("git", "hg"), start=1)
+    ]
+    bases = [Manifest(name="git-base", conflicts=("hg-base",)), Manifest(name="hg-base")]
+    return [*manifests, *ends, *bases]
+
+
+def best_of(rounds: int, function: Callable[[], object]) -> float:
     """The least time of several rounds, in seconds."""
     best = math.inf
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         gc.collect()
         start = time.perf_counter()
-        resolution = resolve(manifests)
+        function()
         best = min(best, time.perf_counter() - start)
-        assert len(resolution.order) == len(manifests)
     return best
 
 
-def main() -> None:
-    """Print the times, and the growth beside that of n log n."""
+def measure_order() -> None:
+    """One version each: put in order and checked, and the growth beside that of n log n."""
     times = []
     for size in SIZES:
         start = time.perf_counter()
         manifests = make_manifests(size)
         made = time.perf_counter() - start
-        times.append(measure(manifests))
+        assert len(resolve(manifests).order) == size
+        times.append(best_of(ROUNDS, lambda manifests=manifests: resolve(manifests)))
         print(f"{size:>7,} plugins: manifests {made * 1e3:8.1f} ms, resolve {times[-1] * 1e3:8.1f} ms")
     small, large = SIZES
     growth = times[1] / times[0]
     n_log_n = large * math.log(large) / (small * math.log(small))
     print(f"growth {growth:.1f}x; n log n would be {n_log_n:.1f}x: {growth / n_log_n:.2f} of it")
+
+
+def measure_choice(size: int) -> None:
+    """Five versions each: the best set, and the smallest conflict where two wishes clash."""
+    manifests = make_versions(size)
+    choice = choose(manifests)
+    older = sum(each.version != f"{VERSIONS}.0" for each in choice.chosen.values())
+    rounds = ROUNDS if size < SIZES[-1] else 2
+    chosen = best_of(rounds, lambda: choose(manifests))
+    clash = make_clash(manifests, size)
+    told = ""
+
+    def find_core() -> None:
+        nonlocal told
+        try:
+            choose(clash, asked=("git", "hg"))
+        except ResolutionError as error:
+            told = str(error)
+
+    core = best_of(rounds, find_core)
+    print(
+        f"{size:>7,} plugins x {VERSIONS} versions: choose {chosen:6.2f} s ({older:,} in an older version, "
+        f"{len(choice.missing):,} missing), smallest conflict {core:6.2f} s"
+    )
+    print(f"        {told}")
+
+
+def main() -> None:
+    """Print the times."""
+    measure_order()
+    for size in SIZES:
+        measure_choice(size)
 
 
 if __name__ == "__main__":

@@ -42,15 +42,29 @@ def list_(door: Door) -> Rows:
     return Rows(_COLUMNS, tuple(map(_row, handles)), "This host has no plugins yet")
 
 
+@word("host")
+def versions(door: Door) -> Rows:
+    """Say which versions of plugins were found, which are used, and why the others are not."""
+    rows = [
+        (each.manifest.name, each.manifest.version, each.reason or "used", each.manifest.source)
+        for each in door.host().available
+    ]
+    empty = "Nothing was looked for: 'add --folder plugins' does, or 'add' for installed plugins"
+    return Rows(("plugin", "version", "why not", "from"), tuple(rows), empty)
+
+
 @word("host", doors=NOTEBOOK)
 @click.argument("plugin", type=EXPRESSION, required=False)
 @click.option("--config", type=EXPRESSION, help="Its options, a dict.")
 @click.option("--replace", is_flag=True, help="Take the place of the plugin of that name.")
-def add(door: Door, plugin: str | None, config: str | None, replace: bool) -> Any:
+@click.option(
+    "--folder", type=click.Path(file_okay=False), help="Add the plugins in this folder (plugin.toml)."
+)
+def add(door: Door, plugin: str | None, config: str | None, replace: bool, folder: str | None) -> Any:
     """Add a plugin class; without one, every installed plugin (entry points plugbook.plugins)."""
     host = door.host()
     if plugin is None:
-        return host.discover()
+        return host.discover(*filter(None, [folder]))
     options = door.evaluate(config) if config else None
     return host.add(door.evaluate(plugin), config=options, replace=replace)
 

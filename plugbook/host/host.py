@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from plugbook._doors import behind
 from plugbook.errors import (
@@ -20,7 +20,9 @@ from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus
 from plugbook.plugins.builder import PluginBuilder, as_class
 from plugbook.plugins.config import check_config, check_names, check_options
+from plugbook.plugins.discovery import discover, discover_in
 from plugbook.plugins.leaks import Leaks, find_leaks
+from plugbook.plugins.manifest import check_version
 from plugbook.plugins.plugin import Plugin
 from plugbook.plugins.settings.environment import PREFIX
 from plugbook.plugins.settings.sources import Sources
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from plugbook.trace.live import LiveRecording
     from plugbook.trace.recording import Recording
 
+    from .available import Available
     from .handle import PluginHandle
     from .plan import Changes, Plan, Why
 
@@ -60,6 +63,8 @@ Config = Mapping[str, Mapping[str, Any]]
 PluginClass = type[Plugin] | PluginBuilder
 PluginName = str | PluginClass
 
+API_VERSION: Final = "1.0"
+"""Of what plugbook itself offers plugins; the second number grows with what is added, the first with what goes."""
 
 _open_hosts: weakref.WeakSet[Host] = weakref.WeakSet()
 
@@ -81,6 +86,8 @@ class Host(Asking):
         env_prefix: how the environment variables begin that give options, as in
             ``PLUGBOOK_BILLING__CURRENCY=USD``; None to read none. They stand above the file, and `config` above them.
         effects: what plugins may ask of the world, and how, by plugin name, ``"*"`` for all; see `Effects`.
+        api_version: of what the application offers its plugins, which their `requires_host` is about. A subclass may
+            give it as a class attribute; without either it is that of plugbook itself.
         timing: whether every handler call is timed. Without it nothing is recorded either.
 
     A lifecycle request (`start`, `stop`, `add` ...) that is made inside a handler is queued, and returns
@@ -105,6 +112,8 @@ class Host(Asking):
         ConfigError: `config` is not options by plugin name, or `config_file` cannot be read.
     """
 
+    api_version: str = API_VERSION
+
     def __init__(
         self,
         plugins: Iterable[PluginClass] = (),
@@ -113,13 +122,15 @@ class Host(Asking):
         config_file: str | PathLike[str] | None = None,
         env_prefix: str | None = PREFIX,
         effects: Mapping[str, Effects] | None = None,
+        api_version: str | None = None,
         timing: bool = True,
     ) -> None:
+        self.api_version = check_version(api_version or self.api_version)
         sources = Sources.read(config_file, env_prefix)
         self._is_closed = False
         _open_hosts.add(self)
         self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing)
-        self._registry = Registry(self.bus.rank)
+        self._registry = Registry(self.bus.rank, self.api_version)
         self.bus.advise(partial(who_would_handle, self._registry.handles))
         self._engine = Engine(self.bus, self._registry)
         self._engine.sources = sources
@@ -294,12 +305,29 @@ class Host(Asking):
 
         return add_noted(self, manifest.name, add, replace=replace)
 
-    def discover(self, group: str = "plugbook.plugins") -> Changes | Work[Changes]:
-        """Add every plugin that an installed distribution offers under an entry point group.
+    def discover(
+        self, *folders: str | PathLike[str], group: str = "plugbook.plugins"
+    ) -> Changes | Work[Changes]:
+        """Add every plugin in some folders; without any, every plugin that installed distributions offer.
 
-        One that cannot be read is `blocked`, and one that is on the host already is passed over.
+        Of several versions of a plugin the newest that fit together are used; see `choose`, and `available` for
+        the others. One that cannot be read is `blocked`, and one that is on the host already is passed over.
+
+        Args:
+            *folders: each has a ``plugin.toml``, or holds folders that have one; see `plugbook.plugins.folders`.
+            group: the entry point group of distributions.
+
+        Raises:
+            ManifestError: a folder is not there.
+            MissingExtraError: the newest versions do not fit together, and python-sat is not installed.
         """
-        return self._request(lambda: self._requests.discover(group))
+        found = discover_in(*folders) if folders else discover(group)
+        return self._request(lambda: self._requests.discover(found))
+
+    @property
+    def available(self) -> tuple[Available, ...]:
+        """Every version of every plugin that `discover` found, and why it is not used."""
+        return self._registry.available()
 
     def remove(self, name: PluginName) -> Changes | Work[Changes]:
         """Stop a plugin and its dependents, unload it, and forget it.

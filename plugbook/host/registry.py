@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from plugbook.errors import LifecycleError, ManifestError, UnknownPluginError, suggestion
+from plugbook.plugins.choosing import Choice, choose
 from plugbook.plugins.config import check_options
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.resolver import Resolution, resolve
 
+from .available import Available
 from .handle import PluginHandle
 from .plan import Plan, Step
 
@@ -31,13 +33,17 @@ class Registry:
 
     Args:
         on_order: called with the position of each plugin in the dependency order when that changes.
+        api_version: of the host.
 
     Attributes:
         handles: by name, in the order they were added.
+        offers: what discovery found, by name, version and source, with the choice that was made then.
     """
 
-    def __init__(self, on_order: Callable[[dict[str, int]], None]) -> None:
+    def __init__(self, on_order: Callable[[dict[str, int]], None], api_version: str) -> None:
         self.handles = Handles()
+        self.offers: dict[tuple[str, str, str], tuple[Manifest, Choice]] = {}
+        self.api_version = api_version
         self._on_order = on_order
         self._resolution = Resolution()
         self._is_stale = False
@@ -77,11 +83,42 @@ class Registry:
         del self.handles[name]
         self._is_stale = True
 
+    def choose(self, found: Iterable[Manifest]) -> list[Manifest]:
+        """Of what discovery found, one version of each plugin that is not on the host yet; they fit what is.
+
+        Raises:
+            MissingExtraError: there is a choice to make, and python-sat is not installed.
+        """
+        offered = list(found)
+        here = [handle.manifest for handle in self.handles.values()]
+        new = [each for each in offered if each.name not in self.handles]
+        choice = choose([*here, *new], host_version=self.api_version)
+        for each in offered:
+            self.offers[each.name, each.version, each.source] = (each, choice)
+        return [each for name, each in choice.plugins.items() if name not in self.handles]
+
+    def available(self) -> tuple[Available, ...]:
+        """Every version that discovery found, and why it is not used."""
+        return tuple(Available(each, self._why_not(each, choice)) for each, choice in self.offers.values())
+
+    def _why_not(self, manifest: Manifest, choice: Choice) -> str:
+        handle = self.handles.get(manifest.name)
+        if handle is None:
+            return "it is not on this host any more"
+        used = handle.manifest
+        if (used.version, used.source) == (manifest.version, manifest.source):
+            return ""
+        known = choice.chosen.get(manifest.name)
+        if known is not None and known.version != used.version:
+            return f"{used} is on this host"
+        return choice.reason(manifest)
+
     def resolve(self) -> Resolution:
         """Resolve the plugins that are there now; it is done again only where they changed."""
         if self._is_stale:
             self._is_stale = False
-            self._resolution = resolve(handle.manifest for handle in self.handles.values())
+            manifests = [handle.manifest for handle in self.handles.values()]
+            self._resolution = resolve(manifests, self.api_version)
             for name, handle in self.handles.items():
                 handle.problem = self._resolution.problems.get(name)
             self._on_order({name: rank for rank, name in enumerate(self._resolution.order)})

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from plugbook.plugins.config import check_options
-from plugbook.plugins.discovery import discover
 from plugbook.plugins.lifecycle import State
 from plugbook.plugins.settings.fields import accepted
 
 from .plan import Changes, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from plugbook.plugins.discovery import Found
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.settings.layers import Said
@@ -96,15 +96,19 @@ class Requests:
         changes.done.append(Step("add", manifest.name, because))
         return self._start_if_running(reversed(stopped or [manifest.name]), changes)
 
-    def discover(self, group: str) -> Changes:
-        """Put every plugin on the host that an installed distribution offers."""
+    def discover(self, found: Iterable[Found]) -> Changes:
+        """Put plugins on the host that were found; of each the version that fits best."""
         changes = Changes()
-        for found in discover(group):
-            if found.manifest is None:
-                changes.blocked[found.name] = str(found.error)
-            elif found.manifest.name not in self._registry.handles:
-                self._register(found.manifest, None, {})
-                changes.done.append(Step("add", found.manifest.name, found.manifest.source))
+        manifests = []
+        for each in found:
+            if each.manifest is not None:
+                manifests.append(each.manifest)
+            else:
+                name = f"{each.name} ({each.distribution})" if each.name in changes.blocked else each.name
+                changes.blocked[name] = str(each.error)
+        for manifest in self._registry.choose(manifests):
+            self._register(manifest, None, {})
+            changes.done.append(Step("add", manifest.name, manifest.source))
         return self._start_if_running([step.plugin for step in changes.done], changes)
 
     def remove(self, name: str) -> Changes:

@@ -1,11 +1,11 @@
-"""Finds the plugins that installed distributions offer, without running any of their code.
+"""Finds the plugins that installed distributions and folders offer, without running any of their code.
 
 A distribution names its plugins as entry points of one group:
 
     [project.entry-points."plugbook.plugins"]
     billing = "shop.billing:Billing"
 
-What the class statement says literally is read from the source, so that a plugin can be resolved before
+A folder says it in a ``plugin.toml``; see `folders`. What the class statement says literally is read from the source, so that a plugin can be resolved before
 it is imported. A distribution that is broken is reported with the others, and hides none of them.
 """
 
@@ -15,33 +15,40 @@ import importlib
 import os
 import re
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, PathDistribution
+from os import PathLike
 from pathlib import Path
 
 from plugbook.errors import ManifestError
 
 from .declared import read_declared
+from .folders import (
+    is_plugin_file,
+    manifest_of,
+    package_of,
+    place_in,
+    plugin_files,
+    read_plugin_file,
+    split_inside,
+)
 from .loader import split_entry_point
 from .manifest import Manifest, make_manifest
+from .readings import Readings, Stamps, stamp
 
 GROUP = "plugbook.plugins"
-_SETTLED_NS = 2_000_000_000
-"""A file that was touched less than this before it was read may change again without a new time stamp."""
-
-_Stamp = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One plugin that a distribution offers, or a distribution that could not be read.
+    """One plugin that a distribution or a folder offers, or one of these that could not be read.
 
     Attributes:
-        name: the plugin's name, as the entry point says; of a broken distribution its own.
+        name: the plugin's name, as the entry point says; of what is broken its own.
         entry_point: where the class is, ``module:Class``, or ``""``.
-        distribution: which distribution offers it, such as ``shop-plugins 1.2``.
+        distribution: which distribution offers it, such as ``shop-plugins 1.2``, or the path of its folder.
         manifest: what is known before the class is imported, or None.
         error: why there is no manifest, or None.
     """
@@ -73,65 +80,60 @@ def discover(group: str = GROUP, path: Iterable[str] | None = None) -> list[Foun
     return sorted(found, key=lambda each: each.name)
 
 
+def discover_in(*folders: str | PathLike[str]) -> list[Found]:
+    """All plugins in these folders, by name: each is a folder with a ``plugin.toml``, or holds some that are.
+
+    Raises:
+        ManifestError: one of them is not there.
+    """
+    found: list[Found] = []
+    for folder in folders:
+        files = plugin_files(folder)
+        if not files:
+            msg = f"{folder} has no plugin.toml, neither itself nor in a folder in it. Write one."
+            name = Path(folder).name
+            found.append(Found(name, "", str(folder), error=ManifestError(msg, plugin=name)))
+        for file in files:
+            found += _readings.get((str(file),), file, partial(_read_folder, file))
+    return sorted(found, key=lambda each: each.name)
+
+
 def complete(found: Manifest, declared: Manifest) -> Manifest:
     """The manifest of a plugin whose class has been imported: what the class says, and where it came from.
+
+    A ``plugin.toml`` has the last word, and is read again for it.
 
     Args:
         found: what discovery knew.
         declared: what the class says.
 
     Raises:
-        ManifestError: the class gives itself another name than the entry point.
+        ManifestError: the class gives itself another name than the entry point; or the ``plugin.toml`` became wrong.
     """
-    _check_name(found.name, declared)
-    # A class that gives no version has that of its distribution.
-    version = declared.version if "version" in declared.model_fields_set else found.version
-    origin = {"version": version, "entry_point": found.entry_point, "source": found.source}
-    return declared.model_copy(update=origin)
+    file = Path(found.source)
+    if is_plugin_file(file):
+        said = read_plugin_file(file)
+        known = {name: getattr(declared, name) for name in declared.model_fields_set}
+        here = {"entry_point": found.entry_point, "source": found.source}
+        manifest = manifest_of(file, {**known, **said, **here})
+        _check_name(found.name, manifest, f"{file} says {found.name!r}")
+    else:
+        # A class that gives no version has that of its distribution.
+        version = declared.version if "version" in declared.model_fields_set else found.version
+        origin = {"version": version, "entry_point": found.entry_point, "source": found.source}
+        manifest = declared.model_copy(update=origin)
+    _check_name(found.name, declared, f"its entry point is called {found.name!r}")
+    return manifest
 
 
-# -- what was read before -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What one metadata folder gave, and the files it was read from."""
-
-    found: tuple[Found, ...]
-    stamps: dict[Path, _Stamp]
-    is_settled: bool
-
-    def is_current(self) -> bool:
-        return self.is_settled and all(_stamp(file) == stamp for file, stamp in self.stamps.items())
-
-
-_readings: dict[tuple[str, str], _Reading] = {}
+_readings: Readings[Found] = Readings()
 
 
 def _offered(metadata: str, group: str) -> tuple[Found, ...]:
     file = Path(metadata, "entry_points.txt")
-    stamp = _stamp(file)
-    if stamp is None:
+    if not file.is_file():
         return ()
-    reading = _readings.get((metadata, group))
-    if reading is None or not reading.is_current():
-        # The stamps come first: an edit during the reading makes them old, and it is read again.
-        started_ns = time.time_ns()
-        stamps: dict[Path, _Stamp] = {file: stamp}
-        found = tuple(_read(Path(metadata), group, stamps))
-        newest = max((each[0] for each in stamps.values() if each), default=0)
-        reading = _Reading(found, stamps, is_settled=started_ns - newest > _SETTLED_NS)
-        _readings[metadata, group] = reading
-    return reading.found
-
-
-def _stamp(file: Path) -> _Stamp:
-    """What changes when a file does; None where there is none."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
+    return _readings.get((metadata, group), file, lambda stamps: _read(Path(metadata), group, stamps))
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -156,13 +158,13 @@ def _distribution_name(metadata: str) -> str:
     return re.sub(r"[-_.]+", "-", stem).lower()
 
 
-def _read(metadata: Path, group: str, stamps: dict[Path, _Stamp]) -> Iterator[Found]:
+def _read(metadata: Path, group: str, stamps: Stamps) -> Iterator[Found]:
     name = _distribution_name(metadata.name)
     try:
         if group.encode() not in (metadata / "entry_points.txt").read_bytes():
             return
         for file in ("METADATA", "PKG-INFO"):
-            stamps[metadata / file] = _stamp(metadata / file)
+            stamps[metadata / file] = stamp(metadata / file)
         distribution = PathDistribution(metadata)
         about = distribution.metadata
         title, version, summary = [
@@ -182,9 +184,7 @@ def _read(metadata: Path, group: str, stamps: dict[Path, _Stamp]) -> Iterator[Fo
         yield _describe(point, metadata.parent, (title or name, version, summary), stamps)
 
 
-def _describe(
-    point: EntryPoint, folder: Path, about: tuple[str, str, str], stamps: dict[Path, _Stamp]
-) -> Found:
+def _describe(point: EntryPoint, folder: Path, about: tuple[str, str, str], stamps: Stamps) -> Found:
     distribution, version, summary = about
     source = f"{distribution} {version}".strip()
     entry_point = re.sub(r"\s*:\s*", ":", point.value.partition("[")[0]).strip()
@@ -192,11 +192,11 @@ def _describe(
         module, attribute = split_entry_point(entry_point)
         declared = read_declared(module, attribute, [str(folder), *sys.path])
         for file in declared.files:
-            stamps[file] = _stamp(file)
+            stamps[file] = stamp(file)
         known = {"name": point.name, "version": version, "summary": summary}
         fields = {**known, **declared.fields, "entry_point": entry_point, "source": source}
         manifest = make_manifest(fields, where="its manifest")
-        _check_name(point.name, manifest)
+        _check_name(point.name, manifest, f"its entry point is called {point.name!r}")
     except ManifestError as problem:
         msg = f"{source} offers a plugin {point.name!r}: {problem}"
         error = ManifestError(msg, plugin=point.name, field=problem.field)
@@ -204,10 +204,37 @@ def _describe(
     return Found(point.name, entry_point, source, manifest)
 
 
-def _check_name(offered: str, manifest: Manifest) -> None:
+def _read_folder(file: Path, stamps: Stamps) -> Iterator[Found]:
+    folder = file.parent
+    try:
+        manifest = _manifest_in(file, stamps)
+    except ManifestError as error:
+        error.plugin = folder.name
+        yield Found(folder.name, "", str(folder), error=error)
+    else:
+        yield Found(manifest.name, manifest.entry_point, str(folder), manifest)
+
+
+def _manifest_in(file: Path, stamps: Stamps) -> Manifest:
+    said = read_plugin_file(file)
+    module, attribute = split_inside(file, said)
+    declared = read_declared(module, attribute, [str(file.parent)])
+    stamps.update({each: stamp(each) for each in declared.files})
+    if not declared.files:
+        msg = f"{place_in(file, 'entry_point')}: there is no module {module!r} in {file.parent}"
+        raise ManifestError(msg, field="entry_point")
+    here = {"entry_point": f"{package_of(file.parent)}.{module}:{attribute}", "source": str(file)}
+    manifest = manifest_of(file, {**declared.fields, **said, **here})
+    if declared.fields:
+        own = manifest.model_copy(update={"name": declared.fields["name"]})
+        _check_name(manifest.name, own, f"{file} says {manifest.name!r}")
+    return manifest
+
+
+def _check_name(offered: str, manifest: Manifest, said: str) -> None:
     if manifest.name != offered:
         msg = (
-            f"its entry point is called {offered!r}, but the class {manifest.entry_point} calls itself "
-            f"{manifest.name!r}. Use one name in both."
+            f"{said}, but the class {manifest.entry_point} calls itself {manifest.name!r}. "
+            "Use one name in both."
         )
         raise ManifestError(msg, plugin=offered, field="name")

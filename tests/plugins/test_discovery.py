@@ -6,7 +6,7 @@ import time
 import pytest
 
 from plugbook.errors import ManifestError
-from plugbook.plugins import discovery
+from plugbook.plugins import discovery, readings
 from plugbook.plugins.discovery import complete, discover
 from plugbook.plugins.loader import Loader
 from plugbook.plugins.manifest import Manifest
@@ -160,7 +160,7 @@ def test_an_edit_in_the_same_second_is_seen(tmp_path):
 
 def test_what_has_not_changed_is_not_read_again(tmp_path, monkeypatch):
     """Once its files are older than the clock's doubt, a distribution is served from memory until one changes."""
-    monkeypatch.setattr(discovery, "_SETTLED_NS", -1)
+    monkeypatch.setattr(readings, "_SETTLED_NS", -1)
     reads = []
     read = discovery._read
     monkeypatch.setattr(

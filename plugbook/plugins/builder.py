@@ -112,6 +112,10 @@ class PluginBuilder:
         """Say what a failing handler does."""
         return self._state(policy=policy)
 
+    def requires_host(self, versions: str) -> Self:
+        """Say which API versions of a host it runs on: ``">=2,<3"``."""
+        return self._state(requires_host=versions)
+
     def requires(self, *relations: str) -> Self:
         """Name further plugins that must be active before it: ``"ledger>=1"``."""
         return self._relate("requires", relations)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import re
 import threading
 import time
 
@@ -66,7 +67,7 @@ def test_a_late_sync_handler_is_marked_and_its_result_kept(bus):
     bus.subscribe(Number, lambda event: time.sleep(0.02) or "result", timeout=0.001)
     call = bus.publish(Number()).calls[0]
     assert (call.outcome, call.result) == ("timeout", "result")
-    assert call.reason.startswith("late: ran 0.02")
+    assert re.match(r"late: ran \d\.\d+ s of 0.001 s", call.reason)
 
 
 def test_a_thread_handler_is_left_behind(bus):

@@ -64,16 +64,14 @@ if TYPE_CHECKING:
     from plugbook._types import Disconnect
     from plugbook.trace.recorder import Recorder
 
+    from .gate import Gate
     from .middleware import Middleware
 
-__all__ = ["Bus", "Cause", "Gate", "current_cause"]
+__all__ = ["Bus", "Cause", "current_cause"]
 
 T = TypeVar("T")
 
 _log = logging.getLogger("plugbook.events")
-
-Gate = Callable[[Event, str], Report | None]
-"""Given an event and the plugin that publishes it."""
 
 
 class Bus(Asking):
@@ -383,7 +381,10 @@ class Bus(Asking):
             self._refuse(event)
         asker = check(self._drain, plan, self.cause(), awaits=awaits)
         kind = partial(Question, wants_all=wants_all, asker=asker)
-        return cast("Question", self._make_report(event, plan, plugin, get_ident(), kind))
+        question = cast("Question", self._make_report(event, plan, plugin, get_ident(), kind))
+        if self._gate is not None:
+            self._gate.ask(question)
+        return question
 
     def answer(self, question: Question) -> None:
         """Have a question answered, waiting here; see `Asking.ask`.

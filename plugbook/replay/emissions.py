@@ -24,6 +24,7 @@ from .result import MOST_KEPT, Difference
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
     from plugbook.events.event import Event
+    from plugbook.events.question import Question
     from plugbook.events.subscription import HandlerPlan
 
     from .stream import Row, Stream
@@ -75,15 +76,25 @@ class Emissions:
         bus: where recorded events are delivered.
         stream: where they come from.
         is_playing: whether the replay is running at this moment.
+        expect: told of each recorded event that is about to be handled, and in which run.
 
     Attributes:
         active: whether background tasks are held back.
         run: how often the cursor was moved.
+        answered: recorded questions that handlers have asked again here, by seq; they need not be played.
         matched, held, differs: see `Result`.
     """
 
-    def __init__(self, bus: Bus, stream: Stream, is_playing: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        stream: Stream,
+        is_playing: Callable[[], bool],
+        expect: Callable[[int, Row], object],
+    ) -> None:
         self._bus = bus
+        self._expect = expect
+        self.answered: dict[int, Report] = {}
         self._stream = stream
         self.is_playing = is_playing
         self.active = False
@@ -92,6 +103,8 @@ class Emissions:
         self._waiting: dict[Path, deque[Held]] = {}
         self._missed: dict[Path, deque[int]] = {}
         self._differing: list[Difference] = []
+        self._surplus: list[Difference] = []
+        self._extra = 0
         self._recent = _Recent()
         self._plans: list[HandlerPlan] = []
         self._plan_numbers: dict[HandlerPlan, int] = {}
@@ -119,6 +132,43 @@ class Emissions:
             else:
                 self._waiting.setdefault(path, deque()).append(Held(payload, report))
         return report
+
+    def ask(self, question: Question) -> None:
+        """Let a handler's question be answered here and now, in the place of the recorded one; see `Gate`."""
+        cause = self._bus.cause()
+        place = self.place_of(cause)
+        if place is None:
+            return
+        path = Path(*place, question.topic)
+        # A task that a handler left behind asks at any time, so that nothing tells which recorded one is meant.
+        row = self._counterpart(path) if cause is not None and cause.report is not None else None
+        payload = question.event.__plugbook_json__()
+        with self._turn:
+            if row is not None:
+                self.answered[row[0]] = question
+                self._compare(path, row[0], payload, row[7])
+            else:
+                self._extra += 1
+                self._surplus.append(_difference("extra", path, None, "", payload))
+        self._remember(0 if row is None else row[0], None if row is None else row[6], question)
+        if row is not None:
+            self._expect(self.run, row)
+
+    def _counterpart(self, path: Path) -> Row | None:
+        """The recorded question that a handler asked there: it comes before all that is not caused by its event."""
+        known, delivery = self._stream.known, self._recent.by_seq(path.event)
+        plan = None if delivery is None else delivery[2]
+        for row in self._stream.ahead():
+            seq, parent = row[0], row[5]
+            event = None if parent is None else known.event_of(parent)
+            if parent is not None and event == path.event:
+                site = self._stream.site(event, plan, parent)
+                is_same = site is not None and (site.name, site.plugin) == (path.handler, path.plugin)
+                if is_same and known.names[row[3]] == path.topic and seq not in self.answered:
+                    return row
+            elif not {seq, event} & self.answered.keys():
+                return None
+        return None
 
     def place_of(self, cause: Cause | None) -> Place | None:
         """The recorded call that something was caused by here; None where it does not come of a replayed event."""
@@ -175,17 +225,22 @@ class Emissions:
 
     def deliver(self, row: Row, report: Report) -> None:
         """A recorded event goes to its handlers: remember it, for what will come out of it."""
+        self._remember(row[0], row[6], report)
+        self._expect(self.run, row)
+
+    def _remember(self, seq: int, recorded_plan: int | None, report: Report) -> None:
         plan = self._plan_numbers.get(report.plan)
         if plan is None:
             plan = self._plan_numbers[report.plan] = len(self._plans)
             self._plans.append(report.plan)
-        self._recent.put((self.run, row[0], row[6], report.seq, report.root, plan))
+        self._recent.put((self.run, seq, recorded_plan, report.seq, report.root, plan))
 
     def jump(self) -> None:
         """Forget what is expected, for the cursor was moved; what was missed so far stays missed."""
         with self._turn:
             self.run += 1
             self._waiting.clear()
+            self.answered.clear()
 
     def _compare(self, path: Path, seq: int, payload: str, recorded: str | None = None) -> None:
         recorded = self._stream.payload(seq) if recorded is None else recorded
@@ -215,13 +270,14 @@ class Emissions:
             "differs": self.differs,
             "held": self.held,
             "missing": len(missed),
-            "extra": len(waiting),
+            "extra": self._extra + len(waiting),
             "differences": (
                 *self._differing,
                 *(
                     _difference("missing", path, seq, self._stream.payload(seq), "")
                     for path, seq in missed[:MOST_KEPT]
                 ),
+                *self._surplus[:MOST_KEPT],
                 *(_difference("extra", path, None, "", held.payload) for path, held in waiting[:MOST_KEPT]),
             ),
         }

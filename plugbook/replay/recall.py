@@ -17,7 +17,6 @@ import json
 import threading
 import weakref
 from bisect import bisect_right, insort
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from plugbook._clock import tick
@@ -30,12 +29,11 @@ from .rebuild import why_incomplete
 from .result import MOST_KEPT, Difference, GivenBack
 
 if TYPE_CHECKING:
-    from plugbook.events.cause import Cause
     from plugbook.plugins.performance import Asked, Asker
     from plugbook.trace.recording import Recording
 
     from .emissions import Place
-    from .stream import Stream
+    from .stream import Row, Stream
 
 _INPUT: Final = KINDS.index("input")
 _STATE: Final = KINDS.index("state")
@@ -80,19 +78,14 @@ class EffectRecall:
     Args:
         recording: where the effects are.
         stream: the events of it that are played.
-        place_of: which recorded call a call of the replay stands for.
 
     Attributes:
-        events: the recorded events that led to effects.
         active: whether a replay is on, so that background tasks are held back, too.
     """
 
-    def __init__(
-        self, recording: Recording, stream: Stream, place_of: Callable[[Cause | None], Place | None]
-    ) -> None:
+    def __init__(self, recording: Recording, stream: Stream) -> None:
         self._inputs = _Inputs(recording)
         self._stream = stream
-        self._place_of = place_of
         self._encoder = PayloadEncoder(redact=recording.facts("options").get("", {}).get("redact", ()))
         self._since = tick()
         self._turn = threading.Lock()
@@ -103,13 +96,16 @@ class EffectRecall:
         self._surplus: list[Difference] = []
         self._differs = 0
         self.active = False
-        self.events = self._inputs.by_event.keys()
 
-    def expect(self, run: int, event: int, plan: int | None) -> None:
-        """An event with effects is about to be delivered."""
+    def expect(self, run: int, row: Row) -> None:
+        """A recorded event is about to be handled: what its handlers asked for is to come."""
+        event, plan = row[0], row[6]
+        inputs = self._inputs.by_event.get(event)
+        if inputs is None:
+            return
         sites: dict[int, _Site] = {}
         slots: Slots = {}
-        for seq, name, plugin, parent in self._inputs.by_event[event]:
+        for seq, name, plugin, parent in inputs:
             site = sites.get(parent)
             if site is None:
                 found = self._stream.site(event, plan, parent) if parent != event else None
@@ -120,9 +116,13 @@ class EffectRecall:
         with self._turn:
             self._expected[run, event] = slots
 
-    def __call__(self, asked: Asked) -> Recalled | None:
-        """What to give back for an effect; see `Recall`."""
-        place = self._place_of(asked.cause)
+    def give_back(self, asked: Asked, place: Place | None) -> Recalled | None:
+        """What to give back for an effect; see `Recall`.
+
+        Args:
+            asked: who asks for what.
+            place: the recorded call that the asking one stands for, or None.
+        """
         with self._turn:
             if place is not None:
                 site = _Site(place.event, place.handler, place.plugin)

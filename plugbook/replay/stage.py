@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from plugbook.events.bus import Bus
     from plugbook.events.report import Report
     from plugbook.plugins.effects import EffectRules
+    from plugbook.plugins.performance import Asked, Recalled
     from plugbook.trace.record import Record
     from plugbook.trace.recording import Recording
 
@@ -109,10 +110,10 @@ class Republisher:
         self._effects = effects
         self._stream = stream
         self._recording = recording
-        self._emissions = Emissions(bus, stream, is_playing)
-        self._recall = EffectRecall(recording, stream, self._emissions.place_of)
+        self._recall = EffectRecall(recording, stream)
+        self._emissions = Emissions(bus, stream, is_playing, self._recall.expect)
         if not (isinstance(bus.gate, Emissions) and bus.gate.is_playing()):
-            effects.recall = self._recall  # plugins may start before anything is played
+            effects.recall = self._give_back  # plugins may start before anything is played
         self._types = EventTypes((), (), {})
         self._published = self._calls = self._errors = self._unhandled = self._skipped = 0
         self._skips: list[Skipped] = []
@@ -135,7 +136,7 @@ class Republisher:
                 raise ReplayError(msg)
             self._bus.gate = self._emissions
             self._mark("replay", {"recording": str(self._recording.path or "in memory")})
-        self._effects.recall = self._recall
+        self._effects.recall = self._give_back
         self._emissions.active = self._recall.active = True
         targets = [each.target for each in self._bus.subscriptions]
         self._types = EventTypes(
@@ -149,6 +150,8 @@ class Republisher:
         """Deliver the event; None if it could not be made again."""
         seq, _, _, topic_number, plugin, parent, plan, payload, _ = row
         emissions, names = self._emissions, self._stream.known.names
+        if emissions.answered and seq in emissions.answered:
+            return self._counted(emissions.answered.pop(seq))
         cause, held = emissions.reached(row) if parent is not None else (None, None)
         topic = names[topic_number]
         try:
@@ -156,12 +159,13 @@ class Republisher:
         except RebuildError as error:
             self._skip(Skipped(seq, topic, str(error)))
             return None
-        if seq in self._recall.events:
-            self._recall.expect(emissions.run, seq, row[6])
         announce = partial(emissions.deliver, row)
         report = self._bus.deliver(event, plugin=names[plugin], cause=cause, announce=announce)
         if held is not None:
             settle(held, report)
+        return self._counted(report)
+
+    def _counted(self, report: Report) -> Report:
         self._published += 1
         calls = len(report.plan.sites)
         self._calls += calls
@@ -171,6 +175,9 @@ class Republisher:
             self._errors += sum(note.outcome == "error" for note in report.notes.values())
         return report
 
+    def _give_back(self, asked: Asked) -> Recalled | None:
+        return self._recall.give_back(asked, self._emissions.place_of(asked.cause))
+
     def _skip(self, skipped: Skipped) -> None:
         self._skipped += 1
         if len(self._skips) < MOST_KEPT:
@@ -178,7 +185,8 @@ class Republisher:
 
     def pass_over(self, row: Row) -> None:
         """Compare the event with what its handler published, and let it be."""
-        self._emissions.reached(row)
+        if self._emissions.answered.pop(row[0], None) is None:
+            self._emissions.reached(row)
 
     def jump(self) -> None:
         """Expect nothing of what was played before."""
@@ -194,7 +202,7 @@ class Republisher:
         self._emissions.active = self._recall.active = False
         if self._bus.gate is self._emissions:
             self._bus.gate = None
-        if self._effects.recall is self._recall:
+        if self._effects.recall == self._give_back:
             self._effects.recall = None
 
     def result(self, passed: int, *, is_over: bool) -> Result:

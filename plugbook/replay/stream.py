@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -93,6 +94,13 @@ class Stream:
         if row[8]:
             self.index += 1
             self.previous = row[0]
+
+    def ahead(self) -> Iterator[Row]:
+        """The rows behind the cursor, which stays where it is."""
+        distance = 0
+        while self.at + distance < len(self.rows) or self._load():
+            yield self.rows[self.at + distance]
+            distance += 1
 
     @property
     def has_chosen(self) -> bool:
@@ -194,7 +202,7 @@ class Stream:
         read = found[-1][0]
         # Threads that publish at once may take their numbers in one order and be served in another.
         found.sort(key=_started)
-        self.rows, self.at, self._read = cast("list[Row]", found), 0, read
+        self.rows, self.at, self._read = [*self.rows[self.at :], *cast("list[Row]", found)], 0, read
         return True
 
     def _next_chosen(self) -> tuple[int, int] | None:

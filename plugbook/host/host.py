@@ -33,6 +33,7 @@ from plugbook.trace.store import Store
 from .configuring import Configuring
 from .current import use
 from .engine import Engine
+from .mender import Mender
 from .registrations import add_noted, note_listener, registrar_for
 from .registry import Handles, Registry
 from .requests import Requests
@@ -135,6 +136,7 @@ class Host(Asking):
         self._engine = Engine(self.bus, self._registry)
         self._engine.sources = sources
         self._requests = Requests(self._registry, self._engine)
+        self._mender = Mender(self._registry, self._engine)
         self._configuring = Configuring(self._registry, self._engine, self._requests)
         given = check_config(config)
         for plugin_class in map(as_class, _several(plugins)):
@@ -192,13 +194,15 @@ class Host(Asking):
     def why(self, name: PluginName) -> Why:
         """Why a plugin is in the state it is in, down to the first cause, and what would mend it.
 
+        What other manifests or other options would mend was tried on a copy before it is said; see `Why.mend`.
         Of an active plugin it also says which of its calls and background tasks failed since it was started.
 
         Raises:
             UnknownPluginError: there is no such plugin.
         """
         handle = self._registry[_name_of(name)]
-        why = explain(handle, self._registry.handles, self._registry.resolve())
+        resolution = self._registry.resolve()
+        why = explain(handle, self._registry.handles, resolution, self._mender.mend)
         return with_troubles(why, handle, self.recording)
 
     def plan(self, action: str, name: PluginName) -> Plan:

@@ -11,6 +11,7 @@ from plugbook.trace.telling import place_of, tell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from plugbook.plugins.mending import Mend
     from plugbook.plugins.resolution import Problem
 
 
@@ -130,6 +131,7 @@ class Why:
         chain: sentences, each explained by the next; the last one is the first cause.
         troubles: what went wrong since, of a plugin that is active all the same.
         remedy: the smallest change that would mend it, or ``""`` where nothing needs mending.
+        mend: that change, where it could be tried on a copy, and was.
     """
 
     plugin: str
@@ -137,6 +139,7 @@ class Why:
     chain: tuple[str, ...]
     remedy: str = ""
     troubles: tuple[str, ...] = ()
+    mend: Mend | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.plugin} is {self.state}"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from plugbook.errors import LifecycleError, ManifestError, UnknownPluginError, suggestion
-from plugbook.plugins.choosing import Choice, choose
+from plugbook.plugins.choosing import Choice, choose, preference
 from plugbook.plugins.config import check_options
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.resolver import Resolution, resolve
@@ -100,6 +100,12 @@ class Registry:
     def available(self) -> tuple[Available, ...]:
         """Every version that discovery found, and why it is not used."""
         return tuple(Available(each, self._why_not(each, choice)) for each, choice in self.offers.values())
+
+    def unused(self) -> list[Manifest]:
+        """The versions that discovery found and the host does not use, the newest first."""
+        used = {(each.manifest.name, each.manifest.version) for each in self.handles.values()}
+        unused = [each for each, _ in self.offers.values() if (each.name, each.version) not in used]
+        return sorted(unused, key=preference, reverse=True)
 
     def _why_not(self, manifest: Manifest, choice: Choice) -> str:
         handle = self.handles.get(manifest.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,18 +12,25 @@ from plugbook.trace.telling import place_of, tell
 from .plan import Why
 
 if TYPE_CHECKING:
+    from plugbook.plugins.mending import Mend
     from plugbook.plugins.resolution import Resolution
 
     from .handle import PluginHandle
 
 
-def explain(handle: PluginHandle, handles: Mapping[str, PluginHandle], resolution: Resolution) -> Why:
+def explain(
+    handle: PluginHandle,
+    handles: Mapping[str, PluginHandle],
+    resolution: Resolution,
+    mend_of: Callable[[PluginHandle], Mend | None],
+) -> Why:
     """Follow a plugin's state to its first cause.
 
     Args:
         handle: the plugin in question.
         handles: all plugins of the host, by name.
         resolution: what the resolver last found.
+        mend_of: finds a change that lets a plugin start, and was tried.
     """
     chain: list[str] = []
     first = handle
@@ -31,7 +38,10 @@ def explain(handle: PluginHandle, handles: Mapping[str, PluginHandle], resolutio
         chain.append(f"{_it(first, handle)} needs {need.name}, which is {need.state}")
         first = need
     remedy = _first_cause(first, _it(first, handle), chain) or f"start {handle.name!r}"
-    return Why(handle.name, handle.state.value, tuple(chain), "" if handle.is_active else remedy)
+    if handle.is_active:
+        return Why(handle.name, handle.state.value, tuple(chain))
+    mend = mend_of(first)
+    return Why(handle.name, handle.state.value, tuple(chain), str(mend or remedy), mend=mend)
 
 
 def _idle_need(

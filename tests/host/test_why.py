@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import BaseModel
 
 from plugbook import Event, Host, Plugin, on
 
@@ -78,3 +79,57 @@ def test_a_host_that_records_nothing_still_says_why():
         host.start()
         host.publish(Tick())
         assert host.why("shaky").troubles == ()
+
+
+class Billing(Plugin, requires=["ledger>=2"]):
+    """Needs a ledger."""
+
+    class Config(BaseModel):
+        currency: str = "EUR"
+        rate: float = 1.0
+
+
+class Ledger(Plugin, version="1.0"):
+    """Too old."""
+
+
+class Ledger2(Plugin, name="ledger", version="2.0"):
+    """New enough."""
+
+
+def test_why_tells_a_mend_that_was_tried():
+    """What is told was applied to a copy, and doing it for real has the plugin start."""
+    with Host([Billing, Ledger]) as host:
+        why = host.why("billing")
+        assert why.remedy == "Use ledger>=2 instead of 1.0."
+        assert why.mend.changes == ("use ledger>=2 instead of 1.0",)
+        assert "To mend it: Use ledger>=2" in str(why)
+        assert host.plugins["ledger"].manifest.version == "1.0"
+        host.add(Ledger2, replace=True)
+        assert host.start().is_complete
+        assert host.why("billing").mend is None
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"curency": "USD"}, "write 'currency' instead of 'curency' in its configuration"),
+        ({"rate": "much"}, "take 'rate' out of its configuration"),
+        ({"colour": "red"}, "take 'colour' out of its configuration"),
+    ],
+)
+def test_why_mends_an_option(options, told):
+    """An option that cannot be is mended by the smallest change of the options after which they fit."""
+    with Host([Billing, Ledger2], config={"billing": options}) as host:
+        host.start()
+        why = host.why("billing")
+        assert why.mend.changes == (told, "start 'billing' again")
+        assert host.plugins["billing"].options == options
+
+
+def test_two_wrong_options_have_no_single_mend():
+    """Where no change of one option would do, none is promised."""
+    with Host([Billing, Ledger2], config={"billing": {"rate": "much", "colour": "red"}}) as host:
+        host.start()
+        assert host.why("billing").mend is None
+        assert host.why("billing").remedy

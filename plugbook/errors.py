@@ -178,6 +178,10 @@ class PluginError(PlugbookError, RuntimeError):
         self.phase = phase
 
 
+class RemovedError(PluginError):
+    """A plugin uses something that its host no longer offers; the message says what to use instead."""
+
+
 class ManifestError(PlugbookError, ValueError):
     """A plugin's manifest is not valid.
 
@@ -317,6 +321,13 @@ class EnvelopeError(EventError):
 
 class PlugbookWarning(UserWarning):
     """Something is allowed, but hardly what was meant; the message says what to write instead."""
+
+
+class PlugbookDeprecationWarning(PlugbookWarning, FutureWarning):
+    """A plugin uses something that its host will no longer offer; the message says until when, and what else to use.
+
+    Not a DeprecationWarning: Python hides those from the people who put plugins together.
+    """
 
 
 # -- the environment lacks something --------------------------------------------------------------

@@ -53,6 +53,17 @@ def versions(door: Door) -> Rows:
     return Rows(("plugin", "version", "why not", "from"), tuple(rows), empty)
 
 
+@word("host")
+def deprecations(door: Door) -> Rows:
+    """Say what the host will no longer offer, and which plugins use it."""
+    rows = [
+        (each.name, each.kind, each.since, each.removal, each.use, ", ".join(users))
+        for each, users in door.host().deprecations.items()
+    ]
+    columns = ("deprecated", "kind", "since", "gone with", "use instead", "used by")
+    return Rows(columns, tuple(rows), "This host has deprecated nothing")
+
+
 @word("host", doors=NOTEBOOK)
 @click.argument("plugin", type=EXPRESSION, required=False)
 @click.option("--config", type=EXPRESSION, help="Its options, a dict.")

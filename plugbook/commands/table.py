@@ -36,6 +36,7 @@ def help_(door: Door, command: str | None) -> Text:
 WORDS: Final[tuple[Word, ...]] = (
     plugins.list_,
     plugins.versions,
+    plugins.deprecations,
     plugins.add,
     plugins.remove,
     plugins.start,

@@ -13,6 +13,7 @@ from plugbook.errors import PluginError
 from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.plugins.config import settle
 from plugbook.plugins.context import Context
+from plugbook.plugins.deprecation import Deprecation, Deprecations
 from plugbook.plugins.discovery import complete
 from plugbook.plugins.effects import EffectRules
 from plugbook.plugins.leaks import runners
@@ -57,6 +58,7 @@ class Engine:
         self.sources = Sources()
         self.secrets: set[str] = set()
         self.listeners: list[Listener] = []
+        self.deprecations = Deprecations(registry.api_version, self._note_deprecated)
         self._clock = Clock()
 
     def layers(self, handle: PluginHandle, edits: tuple[Said, ...] | None = None) -> Layers:
@@ -186,6 +188,7 @@ class Engine:
             effects=self.effects,
         )
         instance.ctx = handle.context = context
+        self.deprecations.watch(context, handle.manifest, handle.options)
         result = instance.start(context)
         if must_be_awaited(result):
             self.bus.loop.run(_awaited(result))
@@ -276,6 +279,21 @@ class Engine:
         handle.since_seq = seq
         self.tell()
         return seq
+
+    def _note_deprecated(self, plugin: str, what: Deprecation, told: str) -> None:
+        """Write a `change` record: a plugin was found to use something that will be gone."""
+        recorder, cause = self.bus.recorder, self.bus.cause()
+        if recorder is not None:
+            fields = ("kind", "name", "since", "removal", "use")
+            recorder.put(
+                "change",
+                "deprecated",
+                plugin=plugin,
+                parent=cause.seq if cause else None,
+                root=cause.root if cause else None,
+                reason=told,
+                payload={field: getattr(what, field) for field in fields},
+            )
 
     def note(self, what: str, handle: PluginHandle) -> None:
         """Write a `change` record: a plugin came or went."""

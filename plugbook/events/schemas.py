@@ -148,7 +148,7 @@ class Schemas:
             raise _refused(kind, text, error) from error
 
     def _read_registered(self, topic: str, version: int, text: str) -> Event:
-        payload = json.loads(text)
+        payload = _fields(topic, version, text)
         schema = self._of(topic, version)
         errors = list(self._validators[topic, version].iter_errors(payload))
         if errors:
@@ -157,7 +157,9 @@ class Schemas:
 
     # -- versions ---------------------------------------------------------------------------------
 
-    def upcaster(self, target: type[Event] | str, from_version: int) -> Callable[[F], F]:
+    def upcaster(
+        self, target: type[Event] | str, from_version: int, *, replace: bool = False
+    ) -> Callable[[F], F]:
         """Have a function bring payloads from one version to the next, when old ones are read.
 
         It gets a payload as it was recorded, a dict of JSON that it may change, and returns the new one. A
@@ -173,13 +175,14 @@ class Schemas:
         Args:
             target: an event class or a topic.
             from_version: the version of the payloads it takes.
+            replace: let it take the place of another function.
 
         Raises:
             SchemaError: another function takes that version already, or it is none that could be brought on.
         """
 
         def add(function: F) -> F:
-            self._upcasters.add(target, from_version, function)
+            self._upcasters.add(target, from_version, function, replace=replace)
             return function
 
         return add
@@ -311,7 +314,10 @@ def _read_newer(kind: type[Event], text: str) -> tuple[Event, str]:
 
 
 def _fields(topic: str, version: int, text: str) -> dict[str, Any]:
-    fields: object = json.loads(text)
+    try:
+        fields: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise refusal(topic, version, [Misfit("", "it is not JSON")]) from error
     if isinstance(fields, dict):
         return fields
     raise refusal(topic, version, [_no_fields(fields)])
@@ -323,7 +329,11 @@ def _no_fields(given: object) -> Misfit:
 
 def _refused(kind: type[Event], text: str, error: ValidationError) -> PayloadError:
     schema = json.loads(EventSchema(kind).__plugbook_json__())
-    return refusal(kind.__topic__, kind.__version__, told_by_pydantic(error, json.loads(text), schema))
+    try:
+        payload = json.loads(text)
+    except (ValueError, RecursionError):
+        return refusal(kind.__topic__, kind.__version__, [Misfit("", "it is not JSON")])
+    return refusal(kind.__topic__, kind.__version__, told_by_pydantic(error, payload, schema))
 
 
 def _as_json(topic: str, version: int, payload: object) -> str:

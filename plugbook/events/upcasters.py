@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from plugbook.errors import PayloadError, SchemaError, UpcastError
 
 from .event import Event
+from .registrations import Redo, Registration, current_registrar
 from .topics import check_topic
 
 if TYPE_CHECKING:
@@ -23,7 +26,8 @@ Upcast = Callable[[Payload], Payload]
 Check = Callable[[str, Mapping[str, Any], int], None]
 """Raises PayloadError where a payload is known not to fit a version of a topic."""
 
-F = TypeVar("F", bound=Upcast)
+_NOTEBOOK: Final = "__main__"
+"""Where cells run: what a module registers is not theirs, for an import is not run again with its cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,12 @@ class Upcasters:
     def __init__(self) -> None:
         self._by_module: WeakKeyDictionary[ModuleType, dict[tuple[str, int], Step]] = WeakKeyDictionary()
 
-    def add(self, target: type[Event] | str, from_version: int, function: Upcast) -> None:
+    def add(
+        self, target: type[Event] | str, from_version: int, function: Upcast, *, replace: bool = False
+    ) -> None:
         """Have a function bring payloads of a topic from one version to the next.
+
+        One that a cell of a notebook defines goes when the cell fails or runs again, as all that it registers.
 
         Raises:
             SchemaError: another function does that already, or the version is not one.
@@ -84,30 +92,49 @@ class Upcasters:
             msg = f"{step}: an upcaster is a function of a payload, not {function!r}"
             raise SchemaError(msg)
         there = self.get(topic, from_version)
-        if there is not None and _origin(there.function) != _origin(function):
+        if there is not None and not replace and _origin(there.function) != _origin(function):
             msg = (
-                f"{step}: there is {there.name} in {there.function.__module__} for that step already; "
-                "keep one of them, or let it do both"
+                f"{step}: there is {there.name} in {_module_of(there.function)} for that step already; "
+                "keep one of them, or give replace=True"
             )
             raise SchemaError(msg)
-        for steps in self._by_module.values():
-            steps.pop((topic, from_version), None)
-        module = sys.modules.get(function.__module__, sys.modules[__name__])
-        self._by_module.setdefault(module, {})[topic, from_version] = step
+        self._put(step)
+        registrar = current_registrar.get()
+        if registrar is not None and _module_of(function) == _NOTEBOOK:
+            take_back = partial(Upcasters._take_back, step=step)
+            registrar.note(Registration("upcaster", str(step), weakref.ref(self), take_back))
+
+    def _put(self, step: Step) -> None:
+        for steps in list(self._by_module.values()):
+            steps.pop((step.topic, step.version), None)
+        module = sys.modules.get(_module_of(step.function), sys.modules[__name__])
+        self._by_module.setdefault(module, {})[step.topic, step.version] = step
+
+    def _take_back(self, _: str, *, step: Step) -> Redo | None:
+        if self.get(step.topic, step.version) is not step:
+            return None
+        for steps in list(self._by_module.values()):
+            steps.pop((step.topic, step.version), None)
+        return lambda _: self._put(step)
+
+    def _steps(self) -> Iterator[Step]:
+        for module, steps in list(self._by_module.items()):
+            if (
+                sys.modules.get(module.__name__) is module
+            ):  # it may have been loaded anew, and be held by somebody
+                yield from list(steps.values())
 
     def get(self, topic: str, version: int) -> Step | None:
         """The one that takes that version of a topic, or None."""
-        found = (steps.get((topic, version)) for steps in list(self._by_module.values()))
-        return next(filter(None, found), None)
+        return next((step for step in self._steps() if (step.topic, step.version) == (topic, version)), None)
 
     def versions(self, topic: str) -> tuple[int, ...]:
         """The versions of a topic that some upcaster takes."""
-        steps = [step for each in list(self._by_module.values()) for step in each]
-        return tuple(sorted(version for known, version in steps if known == topic))
+        return tuple(sorted(step.version for step in self._steps() if step.topic == topic))
 
     def topics(self) -> set[str]:
         """The topics that have any."""
-        return {topic for each in list(self._by_module.values()) for topic, _ in each}
+        return {step.topic for step in self._steps()}
 
     def missing(self, topic: str, version: int, to: int) -> int | None:
         """The first version on the way that no upcaster takes, or None where the way is complete."""
@@ -174,6 +201,10 @@ def _topic_of(target: object, from_version: object) -> str:
     return check_topic(target)
 
 
-def _origin(function: Upcast) -> tuple[object, object]:
+def _module_of(function: Upcast) -> str:
+    return str(getattr(function, "__module__", ""))
+
+
+def _origin(function: Upcast) -> tuple[str, object]:
     """Where a function comes from: one that is defined again, as by running a cell again, is the same."""
-    return getattr(function, "__module__", None), getattr(function, "__qualname__", function)
+    return _module_of(function), getattr(function, "__qualname__", function)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 import types
+from types import SimpleNamespace
 
 import pytest
 
 from plugbook.errors import SchemaError, TopicError, UpcastError
 from plugbook.events.event import Event
+from plugbook.events.registrations import current_registrar
 from plugbook.events.schemas import Schemas
 
 
@@ -123,6 +125,50 @@ def test_a_step_that_cannot_be_is_refused(registry, target, version, told):
     assert registry.upcasters("test.shipped") == (1, 2)
     with pytest.raises(SchemaError, match="is a function of a payload"):
         registry.upcaster("test.other", 1)(3)
+
+
+def test_another_function_may_take_its_place_on_purpose(registry):
+    """With `replace` the step is the new function's."""
+    registry.upcaster("test.shipped", 2, replace=True)(lambda payload: {"parts": [], "weight_g": 1})
+    assert registry.upcast("test.shipped", 2, {}) == {"parts": [], "weight_g": 1}
+
+
+def test_a_cell_takes_back_what_it_registered(registry):
+    """The registrar of a cell can take an upcaster of its own code away and put it back, but not one of a module."""
+    noted = []
+    token = current_registrar.set(SimpleNamespace(note=noted.append))
+    try:
+        registry.upcaster("test.celled", 1)(dict)
+
+        def step(payload):
+            return payload
+
+        step.__module__ = "__main__"
+        registry.upcaster("test.celled", 2)(step)
+    finally:
+        current_registrar.reset(token)
+    (registration,) = noted
+    redo = registration.take_back("the cell failed")
+    assert registry.upcasters("test.celled") == (1,)
+    assert registration.take_back("again") is None
+    redo("the cell ran again")
+    assert registry.upcasters("test.celled") == (1, 2)
+
+
+def test_a_module_that_was_loaded_anew_brings_its_own(registry):
+    """An upcaster of the former module is not in the way, although somebody still holds that module."""
+    held = []
+    for name in ("first", "second"):
+        module = types.ModuleType("test_reloaded")
+        sys.modules["test_reloaded"] = module
+        exec(f"def {name}(payload):\n    return {{'by': '{name}'}}", vars(module))
+        registry.upcaster("test.reloaded", 1)(vars(module)[name])
+        held.append(module)
+    try:
+        assert registry.upcast("test.reloaded", 1, {}) == {"by": "second"}
+        assert held[0] is not sys.modules["test_reloaded"]
+    finally:
+        del sys.modules["test_reloaded"]
 
 
 def test_upcasters_go_with_their_module(registry):

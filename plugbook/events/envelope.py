@@ -44,6 +44,7 @@ _OWN: Final = frozenset(
     | {"data", "data_base64", "plugbookversion", "plugbookparent", "plugbookroot"}
 )
 _NS: Final = 1_000_000_000
+_MOST_DIGITS: Final = 10
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -365,7 +366,7 @@ def _version(value: object) -> int:
     if value is None:
         return 0
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if text.isdecimal() and int(text) > 0:
+    if text.isdecimal() and len(text) < _MOST_DIGITS and int(text) > 0:
         return int(text)
     msg = f"plugbookversion: it should be a whole number from 1, and {value!r} was given"
     raise EnvelopeError(msg, attribute="plugbookversion")

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretBytes, SecretStr, computed_field
 
-from plugbook.errors import EnvelopeError, PayloadError, UpcastError
+from plugbook.errors import EnvelopeError, EventError, PayloadError, UpcastError
 from plugbook.events.envelope import from_cloudevent, read_cloudevent, to_cloudevent
 from plugbook.events.event import Event
 from plugbook.events.schemas import Schemas
@@ -251,6 +251,25 @@ def test_what_is_no_object_is_refused(text):
     """Text that is not JSON, or no object, is not an envelope."""
     with pytest.raises(EnvelopeError, match="an envelope is a JSON object"):
         from_cloudevent(text)
+
+
+@given(
+    changes=st.dictionaries(
+        st.sampled_from([*list(json.loads(written())), "time", "datacontenttype", "data_base64", "traceid"])
+        | st.text(),
+        json_values | st.text(alphabet="019.:-+TZ\u0663\ud800/ "),
+        max_size=3,
+    )
+)
+def test_whatever_is_read_gives_an_event_or_a_refusal(changes):
+    """Envelopes changed at random are read, or refused with one of our errors."""
+    text = json.dumps(json.loads(written()) | changes)
+    refused = None
+    try:
+        read_cloudevent(text, allow_unknown=True)
+    except EventError as error:
+        refused = str(error)
+    assert refused != ""
 
 
 def test_a_payload_that_does_not_fit_is_refused_with_the_field():

@@ -41,7 +41,7 @@ class Change:
         return f"{self.path or 'the payload'}: {self.told}{verdict}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Compatibility:
     """What `check_compatibility` found; true where subscribers of the old version can read events of the new one.
 
@@ -69,6 +69,8 @@ class Compatibility:
             return "compatible: nothing has changed"
         verdict = "compatible: old subscribers can read new events" if self else "not compatible"
         return "\n  ".join([verdict, *map(str, self.changes)])
+
+    __repr__ = __str__
 
 
 def check_compatibility(

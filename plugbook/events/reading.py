@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from pydantic import VERSION, ValidationError
 
@@ -17,21 +16,12 @@ Read = Callable[[str], Event]
 _TAKES_NAMES: Final = tuple(map(int, VERSION.split(".")[:2])) >= (2, 11)
 """Whether pydantic can be asked to read the names of fields where there are aliases, also in nested models."""
 
-_readers: WeakKeyDictionary[type[Event], Read] = WeakKeyDictionary()
-
 
 def reader_of(kind: type[Event]) -> Read:
     """What makes an event of a class from JSON text, in which fields go by name and computed ones are left out.
 
     The function raises pydantic's ValidationError.
     """
-    reader = _readers.get(kind)
-    if reader is None:
-        reader = _readers[kind] = _make_reader(kind)
-    return reader
-
-
-def _make_reader(kind: type[Event]) -> Read:
     validate_json: Any = kind.__pydantic_validator__.validate_json
     validate: Read = validate_json
     aliases: dict[str, str] = {}

@@ -119,10 +119,10 @@ class Upcasters:
 
     def _steps(self) -> Iterator[Step]:
         for module, steps in list(self._by_module.items()):
-            if (
-                sys.modules.get(module.__name__) is module
-            ):  # it may have been loaded anew, and be held by somebody
+            if sys.modules.get(module.__name__) is module:
                 yield from list(steps.values())
+            else:  # it was unloaded, and somebody still holds it
+                self._by_module.pop(module, None)
 
     def get(self, topic: str, version: int) -> Step | None:
         """The one that takes that version of a topic, or None."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Literal
 
 import pydantic
@@ -67,6 +69,20 @@ def test_what_is_no_object_is_refused_by_pydantic():
     for kind in (Outer, Drawn):
         with pytest.raises(ValidationError):
             reader_of(kind)("[1]")
+
+
+def test_a_class_that_was_read_is_not_kept():
+    """Reading leaves nothing that would keep the class of an unloaded plugin alive."""
+
+    class Gone(Event, topic="test.gone"):
+        n: int
+
+    reader_of(Gone)('{"n":1}')
+    read_leniently(Gone, '{"n":1,"m":2}')
+    kept = weakref.ref(Gone)
+    del Gone
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_path_is_shown_as_a_person_writes_it():

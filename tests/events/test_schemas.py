@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
+from plugbook import Host
 from plugbook.errors import PayloadError, SchemaError, UnknownNameError
 from plugbook.events.event import Event
 from plugbook.events.known import stand_in
@@ -113,6 +114,13 @@ def test_a_payload_that_fits_becomes_an_event(registry):
     )
     assert type(made) is type(registry.make("test.parcel", {"lines": []}))
     assert type(made).model_json_schema() == PARCEL
+
+
+def test_an_event_that_stands_in_is_recorded_with_its_schema(registry):
+    """Who reads the recording later sees what was registered for the topic."""
+    with Host() as host:
+        host.publish(registry.make("test.parcel", {"lines": []}))
+        assert host.recording.facts("schema") == {"test.parcel@1": PARCEL}
 
 
 @pytest.mark.parametrize(

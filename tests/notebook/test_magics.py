@@ -81,6 +81,12 @@ def test_the_event_somebody_listens_to_is_the_one_that_is_meant(shop):
     assert len(report.calls) == 2
 
 
+def test_schemas_are_listed_and_shown(shop):
+    """%pb schema lists topics, and shows what one takes."""
+    assert "order.placed" in str(shop.run("%pb schema"))
+    assert "order_id: integer" in str(shop.run("%pb schema order.placed"))
+
+
 def test_an_unknown_topic_gets_a_suggestion(shop):
     """A topic that is nearly right is answered with the right one."""
     error = shop.fail("%pb publish order.placd {}")

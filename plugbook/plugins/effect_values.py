@@ -108,10 +108,11 @@ class ResultTypes:
         adapter = self._adapter(f)
         if adapter is not None and not isinstance(value, Iterator):  # writing an iterator would use it up
             try:
-                return JsonText(
-                    adapter.dump_json(value, by_alias=True, round_trip=True, warnings="error").decode()
-                ), ""
-            except (PydanticSerializationError, UnicodeDecodeError):
+                written = adapter.dump_json(value, by_alias=True, round_trip=True, warnings="error").decode()
+                # Where it writes null for a number that is infinite, this refuses.
+                json.dumps(adapter.dump_python(value, mode="json", by_alias=True), allow_nan=False)
+                return JsonText(written), ""
+            except (PydanticSerializationError, ValueError):
                 pass
         try:
             plain = json.dumps(

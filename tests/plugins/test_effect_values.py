@@ -60,10 +60,12 @@ ANNOTATED = {
     uuid.UUID: st.uuids(),
     Decimal: st.decimals(allow_nan=False, allow_infinity=False),
     Colour: st.just(Colour.RED),
-    Point: st.builds(Point, st.integers(), st.floats(allow_nan=False)),
+    Point: st.builds(Point, st.integers(), st.floats(allow_nan=False, allow_infinity=False)),
     Rate: st.builds(Rate, currency=st.text(), v=st.decimals(allow_nan=False, allow_infinity=False)),
     Pair: st.builds(Pair, st.integers(), st.text()),
-    list[Point | None]: st.lists(st.none() | st.builds(Point, st.integers(), st.floats(allow_nan=False))),
+    list[Point | None]: st.lists(
+        st.none() | st.builds(Point, st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+    ),
     tuple[int, str]: st.tuples(st.integers(), st.text()),
     dict[int, bytes]: st.dictionaries(st.integers(), st.binary()),
     frozenset[uuid.UUID]: st.frozensets(st.uuids()),
@@ -96,6 +98,14 @@ def test_an_annotated_result_comes_back_as_it_was(pair):
     assert remark == ""
     assert back == value
     assert type(back) is type(value)
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_number_that_json_does_not_have_is_said_to_be_lost(number):
+    """Infinity is not written as null: the remark says that a replay cannot give it back."""
+    text, remark = ResultTypes().text(returning(Point), Point(0, number))
+    assert "$lost" in text
+    assert "has no JSON form" in remark
 
 
 plain = st.recursive(

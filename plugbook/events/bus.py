@@ -53,7 +53,7 @@ from .drain import NOBODY, Drain
 from .event import Event, EventSchema
 from .loop import HostLoop
 from .question import Question
-from .registrations import Redo, Registration, current_registrar
+from .registrations import Redo, Registration, Undo, current_registrar
 from .report import Report
 from .subscription import Handler, HandlerPlan, Policy, Predicate, Source, Subscription, Target, text_of
 from .table import Advice, SubscriptionTable
@@ -202,15 +202,19 @@ class Bus(Asking):
         self._record_change("subscribe", subscription)
 
         number = subscription.number
-        registrar = current_registrar.get()
-        if registrar is not None and not plugin and self.cause() is None:
-            take_back = partial(Bus._withdraw, number=number)
-            registrar.note(Registration("subscription", subscription.name, weakref.ref(self), take_back))
+        if not plugin:
+            self._tell("subscription", subscription.name, partial(Bus._withdraw, number=number))
 
         def disconnect() -> None:
             self._withdraw("", number=number)
 
         return disconnect
+
+    def _tell(self, kind: str, label: str, undo: Undo) -> None:
+        """Tell whoever keeps account of what is registered outside of handlers and transitions."""
+        registrar = current_registrar.get()
+        if registrar is not None and self.cause() is None:
+            registrar.note(Registration(kind, label, weakref.ref(self), undo))
 
     def _withdraw(self, reason: str, *, number: int) -> Redo | None:
         former = self._table.remove(number)
@@ -265,20 +269,31 @@ class Bus(Asking):
             EventError: the target cannot be, or the number is not above 0.
             TopicError: the topic pattern is not well formed.
         """
-        remove = self._throttles.set(target, per_second)
+        limit = [self._throttles.set(target, per_second)]
         payload = {"target": text_of(target), "per_second": per_second}
         self._changed_throttles("throttle", payload)
 
-        def undo() -> None:
-            if remove():
-                self._changed_throttles("unthrottle", payload)
+        def undo(bus: Bus, reason: str = "") -> Redo | None:
+            if not limit[0]():
+                return None
+            bus._changed_throttles("unthrottle", payload, reason)
 
-        return undo
+            def redo(reason: str) -> None:
+                limit[0] = bus._throttles.set(target, per_second)
+                bus._changed_throttles("throttle", payload, reason)
 
-    def _changed_throttles(self, what: str, payload: dict[str, object]) -> None:
+            return redo
+
+        def disconnect() -> None:
+            undo(self)
+
+        self._tell("throttle", text_of(target), undo)
+        return disconnect
+
+    def _changed_throttles(self, what: str, payload: dict[str, object], reason: str = "") -> None:
         self._choose_publish()
         if self._recorder is not None:
-            self._recorder.put("change", what, payload=payload)
+            self._recorder.put("change", what, reason=reason, payload=payload)
 
     def _publish_throttled(self, event: Event, *, plugin: str = "") -> Report:
         return self._turn_away(event, plugin) or Bus.publish(self, event, plugin=plugin)

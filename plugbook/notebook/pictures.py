@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from plugbook.events.report import Call, Report
     from plugbook.host.host import Host
     from plugbook.host.plan import Changes, Plan, Why
+    from plugbook.plugins.leaks import Leaks
     from plugbook.plugins.settings.view import Option, PluginConfig
     from plugbook.replay.player import Player
     from plugbook.trace.record import Record
@@ -153,6 +154,17 @@ def why(shown: Why) -> str:
     ]
     troubles = [tag("div", "but ", trouble, cls="pb-bad") for trouble in shown.troubles]
     return page(head(title), *causes, *troubles, _mend(shown.remedy))
+
+
+def leaks(shown: Leaks) -> str:
+    """What stopped plugins left behind, each with who holds it."""
+    if not shown:
+        return page(head("Leaks", "nothing was left behind"))
+    rows = [(leak.plugin, leak.kind, code(leak.what), leak.held_by) for leak in shown]
+    return page(
+        head("Leaks", f"{count_text(len(rows), 'thing')} left behind"),
+        table(["plugin", "kind", "what", "held by"], rows),
+    )
 
 
 def config(shown: PluginConfig) -> str:

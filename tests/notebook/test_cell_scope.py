@@ -70,6 +70,17 @@ def test_a_failing_cell_takes_back_what_it_registered(shop, capsys):
     assert changes_of(host, "take back") == ["cell [3] failed"]
 
 
+def test_a_throttle_is_its_cells(shop):
+    """A limit of a cell that fails is gone; one of a cell that went well is back after a run that failed."""
+    shop.run("undo = shop.throttle('order.*', per_second=5)", cell_id="a")
+    shop.fail("shop.throttle('invoice.*', per_second=1)\n1 / 0")
+    shop.ip.run_cell("shop.throttle('order.*', per_second=1)\n1 / 0", store_history=True, cell_id="a")
+    assert host_of(shop).bus.throttles == {"order.*": 5}
+    assert changes_of(host_of(shop), "unthrottle")[0] == "cell [4] failed"
+    shop.run("undo()")
+    assert host_of(shop).bus.throttles == {}
+
+
 def test_a_failing_cell_leaves_what_it_had_registered_before(shop):
     """When a cell fails that went well before, what it had registered then goes on."""
     shop.run(COUNT, cell_id="a")

@@ -13,6 +13,7 @@ from plugbook.errors import PlugbookError
 from plugbook.notebook import display, pictures
 from plugbook.notebook.markup import MOST_ROWS, page, table, tag
 from plugbook.notebook.progress import ProgressBars
+from plugbook.plugins.leaks import Leak, Leaks
 from plugbook.replay import progress
 
 EVIL = "<script>alert('x')</script>"
@@ -96,6 +97,15 @@ def test_plans_changes_and_whys_are_told(shop):
     assert "nothing was done yet" in pictures.plan(shop.plan("stop", "ledger"))
     assert "billing" in pictures.changes(shop.stop("ledger"))
     assert "To mend it" in pictures.why(shop.why("broken"))
+
+
+def test_what_was_left_behind_is_a_table():
+    """Leaks are listed with who holds them; where there are none, that is said."""
+    leak = Leak("diary", "subscription", "Diary.write to Measured", "__main__.house")
+    shown = pictures.leaks(Leaks([leak]))
+    for part in ("1 thing left behind", "Diary.write to Measured", "__main__.house"):
+        assert part in shown
+    assert "nothing was left behind" in pictures.leaks(Leaks())
 
 
 def test_a_recording_is_summed_up(shop):

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Never, TypeVar, cast
 
 from plugbook._clock import tick
 from plugbook.errors import DeadlockError, EventError, HostClosedError
-from plugbook.trace.record import BLOCK, JsonText
+from plugbook.trace.record import BLOCK, JsonText, Note
 
 from .asking import Asking, answer, answer_async, check
 from .bare import bare_publish
@@ -51,11 +51,23 @@ from .calls import abandon, run_inline
 from .cause import Cause, current_cause
 from .drain import NOBODY, Drain
 from .event import Event, EventSchema
+from .layers import make_plan
 from .loop import HostLoop
 from .question import Question
 from .registrations import Redo, Registration, Undo, current_registrar
 from .report import Report
-from .subscription import Handler, HandlerPlan, Policy, Predicate, Source, Subscription, Target, text_of
+from .subscription import (
+    Handler,
+    HandlerPlan,
+    Instead,
+    OnFailure,
+    Policy,
+    Predicate,
+    Source,
+    Subscription,
+    Target,
+    text_of,
+)
 from .table import Advice, SubscriptionTable
 from .throttle import Throttles
 from .work import Work
@@ -160,6 +172,7 @@ class Bus(Asking):
         policy: Policy = "continue",
         source: Source | None = None,
         middleware: Sequence[Middleware] = (),
+        on_failure: OnFailure | None = None,
     ) -> Disconnect:
         """Call `handler` with every event that fits, until the returned function is called.
 
@@ -179,6 +192,7 @@ class Bus(Asking):
             source: only events that these plugins publish: a name or pattern such as ``shop-*``, or several;
                 ``""`` stands for who publishes without being a plugin.
             middleware: what goes around the handler, from the outside in; see `plugbook.events.middleware`.
+            on_failure: told, where the event is delivered, of each call that fails or takes too long.
 
         Raises:
             EventError: target, handler or an option cannot be.
@@ -197,6 +211,7 @@ class Bus(Asking):
             source=source,
             middleware=middleware,
             number=next(self._numbers),
+            on_failure=on_failure,
         )
         self._table.add(subscription)
         self._record_change("subscribe", subscription)
@@ -227,6 +242,14 @@ class Bus(Asking):
             self._record_change("subscribe", former, reason)
 
         return restore
+
+    def divert(self, plugin: str, instead: Instead | None) -> None:
+        """Have the events of a plugin's handlers go to `instead` from now on, until this is called with None.
+
+        That holds for handlers that it connects later, and for events that are queued. What `instead` returns is
+        why each call was `skipped`.
+        """
+        self._table.divert(plugin, instead)
 
     def rank(self, ranks: dict[str, int]) -> None:
         """Say in which order the plugins depend on each other: lower runs earlier at equal priority."""
@@ -512,6 +535,43 @@ class Bus(Asking):
         drain.run_quietly()
         if not report.done:
             drain.wait_until(lambda: report.done)
+        return report
+
+    def deliver_again(
+        self,
+        event: Event,
+        subscription: Subscription,
+        *,
+        plugin: str = "",
+        cause: Cause | None = None,
+        reason: str = "",
+        announce: Callable[[Report], object] | None = None,
+    ) -> Report:
+        """Bring an event to one handler alone; to be called inside a request (see `perform`).
+
+        What the handler raises is in the report alone, and what it publishes follows when the request has ended.
+
+        Args:
+            event: what happened.
+            subscription: whose handler gets it.
+            plugin: who said so.
+            cause: what it is caused by.
+            reason: why it comes again, for the report.
+            announce: given the report before the handler runs.
+        """
+        plan = make_plan(type(event), (subscription,))
+        plan.verdict = Note("ok", reason) if reason else None
+        token = current_cause.set(cause)
+        try:
+            report = self._make_report(event, plan, plugin, get_ident())
+        finally:
+            current_cause.reset(token)
+        if announce is not None:
+            announce(report)
+        try:
+            self._drain.deliver_inside(report)
+        except Exception as error:
+            _log.debug("a handler raised %s while its event was delivered again", type(error).__name__)
         return report
 
     def close(self) -> None:

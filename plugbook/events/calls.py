@@ -168,8 +168,18 @@ def refuse_coroutine(name: str, result: Any) -> None:
 def note_failure(report: Report, index: int, error: BaseException) -> bool:
     """Keep what a handler raised; whether it must be raised again."""
     strip_own_frames(error)
-    report.note(index, Note("error", error=describe_error(error)), error)
-    return report.plan.subscriptions[index].policy == "raise"
+    note = Note("error", error=describe_error(error))
+    report.note(index, note, error)
+    subscription = report.plan.subscriptions[index]
+    tell_failure(subscription, note)
+    return subscription.policy == "raise"
+
+
+def tell_failure(subscription: Subscription, ended: Note | BaseException) -> None:
+    """Tell whoever watches a subscription that its call failed: with what, or how it ended."""
+    if subscription.on_failure is not None:
+        note = ended if isinstance(ended, Note) else Note("error", error=describe_error(ended))
+        subscription.on_failure(subscription, note)
 
 
 def _call_here(turn: Turn) -> None:
@@ -191,7 +201,9 @@ def _note_late(turn: Turn, seconds: float) -> None:
     allowed = turn.subscription.timeout
     if allowed is not None and seconds > allowed and (note := turn.noted()).outcome == "ok":
         reason = f"late: ran {seconds:.3g} s of {allowed:g} s; only thread=True lets it be left behind"
-        turn.note(note._replace(outcome="timeout", reason=reason))
+        late = note._replace(outcome="timeout", reason=reason)
+        turn.note(late)
+        tell_failure(turn.subscription, late)
 
 
 async def _call_on_loop(turn: Turn) -> BaseException | None:
@@ -215,7 +227,9 @@ async def _call_on_loop(turn: Turn) -> BaseException | None:
         return None  # it was cancelled, took its time, and was given up
     if limit.expired():
         left = "; its thread goes on" if subscription.thread else ""
-        turn.note(Note("timeout", f"took more than {subscription.timeout:g} s{left}"))
+        note = Note("timeout", f"took more than {subscription.timeout:g} s{left}")
+        turn.note(note)
+        tell_failure(subscription, note)
         return None
     return _note_end(turn, result, error)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from plugbook._clock import tick
 from plugbook.trace.record import BLOCK, CallSite, Note, describe_error
 
-from .calls import Turn, refuse_coroutine, strip_own_frames
+from .calls import Turn, refuse_coroutine, strip_own_frames, tell_failure
 from .cause import Cause, current_cause
 from .middleware import Middleware, form_of, name_of
 from .subscription import NOT_WANTED, Handler, HandlerPlan, Skipped, Span, Subscription
@@ -49,11 +49,14 @@ class LayeredPlan(HandlerPlan):
         self.sites = tuple(site for each in subscriptions for site in _sites(each))
         self.firsts: list[int] = []
         self.depths: list[int] = []
-        for index, each in enumerate(subscriptions):
+        for each in subscriptions:
             self.firsts.append(len(self.depths))
             self.depths += range(len(each.middleware) + 1)
-            if each.middleware:
-                self.calls[index] = Layered(each)
+
+    def call_of(self, subscription: Subscription) -> Handler:
+        """What is called in a subscription's place, with its middleware unless that is diverted."""
+        is_layered = subscription.middleware and subscription.instead is None
+        return Layered(subscription) if is_layered else subscription.guarded()
 
     def turn(self, report: Report, index: int) -> LayeredTurn:
         """A subscription's part in a dispatch."""
@@ -275,6 +278,7 @@ class LayeredTurn(Turn):
         """Keep that it failed; whether the error must be raised again."""
         strip_own_frames(error)
         self._failed = True
+        tell_failure(self.subscription, error)
         if self._first is None:
             self.note(Note("error", error=describe_error(error)), error)
         else:

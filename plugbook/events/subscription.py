@@ -8,6 +8,7 @@ import reprlib
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from plugbook.errors import EventError
@@ -29,6 +30,10 @@ Target = type[Event] | str
 Policy = Literal["continue", "raise"]
 Source = str | Sequence[str]
 """One plugin name or pattern, or several; ``""`` stands for who publishes without being a plugin."""
+OnFailure = Callable[["Subscription", Note], object]
+"""Told of a call that failed or took too long: whose it was, and how it ended. It must not raise."""
+Instead = Callable[["Subscription", Event], "Skipped"]
+"""Given an event in place of a subscription's handler; says why that was not called."""
 
 
 def is_event_type(target: object) -> bool:
@@ -86,6 +91,16 @@ def _skip_gone(_: Event) -> Skipped:
     return _GONE
 
 
+class _Absent:
+    """Stands for the handler of a plugin that is not running, where what it misses is to be seen."""
+
+    def __call__(self, event: Event) -> Skipped:
+        return Skipped("its plugin is not running")
+
+
+ABSENT: Final = _Absent()
+
+
 @dataclass(eq=False, slots=True)
 class Subscription:
     """One handler's wish to be called.
@@ -104,6 +119,8 @@ class Subscription:
             call is `skipped`.
         middleware: what goes around the handler, from the outside in.
         number: counts the registrations.
+        on_failure: told when a call fails or takes too long, or None.
+        instead: given the events in place of the handler, while that is not to be called, or None.
     """
 
     target: Target
@@ -118,6 +135,8 @@ class Subscription:
     source: Source | None = None
     middleware: Sequence[Middleware] = ()
     number: int = 0
+    on_failure: OnFailure | None = None
+    instead: Instead | None = None
     is_async: bool = field(init=False)
     _sources: Patterns | None = field(init=False, repr=False, default=None)
     _plans: weakref.WeakSet[HandlerPlan] = field(init=False, repr=False, default_factory=weakref.WeakSet)
@@ -188,10 +207,11 @@ class Subscription:
         )
 
     def guarded(self) -> Handler:
-        """The handler with its predicate in front."""
-        if self.where is None:
-            return self.handler
-        handler, where = self.handler, self.where
+        """The handler, or what is called instead of it, with its predicate in front."""
+        handler = self.handler if self.instead is None else partial(self.instead, self)
+        where = self.where
+        if where is None:
+            return handler
 
         def ask_first(event: Event) -> Any:
             return handler(event) if where(event) else NOT_WANTED
@@ -201,6 +221,12 @@ class Subscription:
     def join(self, plan: HandlerPlan) -> None:
         """Note a plan that it is part of."""
         self._plans.add(plan)
+
+    def divert(self, instead: Instead | None) -> None:
+        """Have its events go to `instead`, those that are queued or under way, too; None ends that."""
+        self.instead = instead
+        for plan in self._plans:
+            plan.calls[plan.subscriptions.index(self)] = plan.call_of(self)
 
     def leave(self) -> None:
         """Take the handler out of every plan, of events that are queued or under way, too.
@@ -270,13 +296,17 @@ class HandlerPlan(Plan):
         super().__init__((subscription.site() for subscription in wanted), version=kind.__version__)
         self.topic = kind.__topic__
         self.subscriptions = wanted
-        self.calls = [subscription.guarded() for subscription in wanted]
+        self.calls = [self.call_of(subscription) for subscription in wanted]
         self.must_wait = any(each.is_async or each.thread for each in wanted)
         self.is_inline = not (self.must_wait or any(each.timeout or each.source for each in wanted))
         self.is_frozen = is_deeply_frozen(kind)
         self.verdict: Note | None = None
         for subscription in wanted:
             subscription.join(self)
+
+    def call_of(self, subscription: Subscription) -> Handler:
+        """What is called in a subscription's place."""
+        return subscription.guarded()
 
     def turn(self, report: Report, index: int) -> Turn | None:
         """A subscription's part in a dispatch, where that is more than a call."""

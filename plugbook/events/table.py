@@ -14,7 +14,7 @@ from .near_miss import earlier_definition, similar_pattern
 
 if TYPE_CHECKING:
     from .event import Event
-    from .subscription import HandlerPlan, Subscription
+    from .subscription import HandlerPlan, Instead, Subscription
 
 Advice = Callable[[type["Event"]], str]
 """Given the type of an event that nobody handles, who would; ``""`` where nobody comes to mind."""
@@ -33,6 +33,7 @@ class SubscriptionTable:
         self.advice: Advice | None = None
         self._subscriptions: dict[int, Subscription] = {}
         self._ranks: Mapping[str, int] = {}
+        self._diverted: dict[str, Instead] = {}
         # A plan is built from one state of the table, and kept for that one only. Reentrant, for a finaliser
         # that disconnects may run anywhere.
         self._lock = threading.RLock()
@@ -40,6 +41,7 @@ class SubscriptionTable:
     def add(self, subscription: Subscription) -> None:
         """Let its handler be called from the next event on."""
         with self._lock:
+            subscription.instead = self._diverted.get(subscription.plugin)
             self._subscriptions[subscription.number] = subscription
             self.plans.clear()
 
@@ -57,6 +59,16 @@ class SubscriptionTable:
             former = replace(subscription)
             subscription.leave()
         return former
+
+    def divert(self, plugin: str, instead: Instead | None) -> None:
+        """Have the events of all handlers of a plugin, later ones too, go to `instead`; None ends that."""
+        with self._lock:
+            self._diverted.pop(plugin, None)
+            if instead is not None:
+                self._diverted[plugin] = instead
+            for subscription in self._subscriptions.values():
+                if subscription.plugin == plugin:
+                    subscription.divert(instead)
 
     def rank(self, ranks: Mapping[str, int]) -> None:
         """Order the handlers of plugins at equal priority: lower runs earlier."""

@@ -18,6 +18,7 @@ from plugbook.trace.record import describe_error
 
 from .effects import Effect
 from .performance import Asker
+from .policy import Watch
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect, Outcome
@@ -41,6 +42,7 @@ class Context(Asking):
         log: a logger whose records also land in the recording.
         effect: performs a call that touches the world, ``ctx.effect(fetch, url)``, so that a replay need not; see `Effect`.
         state: an empty namespace at each start, for what a plugin written as functions keeps between calls.
+        watch: what becomes of its failures; the host's to change.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class Context(Asking):
         scope: Scope,
         services: Services,
         effects: EffectRules,
+        watch: Watch = Watch(),  # noqa: B008 (it is immutable)
     ) -> None:
         self.plugin = plugin
         self.config = NoConfig(plugin) if config is None else config
         self.log = PluginLog(plugin, bus)
         self.effect = Effect(Asker(plugin, bus, effects))
         self.state = SimpleNamespace()
+        self.watch = watch
         self._bus = bus
         self._scope = scope
         self._services = services
@@ -77,7 +81,8 @@ class Context(Asking):
 
     def subscribe(self, target: Target, handler: Handler, **options: Any) -> Disconnect:
         """Listen from now on until the plugin stops, as `on` does for methods; see `Bus.subscribe`."""
-        disconnect = self._bus.subscribe(target, handler, plugin=self.plugin, **options)
+        watched = {"policy": self.watch.policy, "on_failure": self.watch.on_call}
+        disconnect = self._bus.subscribe(target, handler, plugin=self.plugin, **(watched | options))
         self._scope.adopt("subscription", getattr(handler, "__qualname__", repr(target)), disconnect)
         return disconnect
 
@@ -98,7 +103,7 @@ class Context(Asking):
     def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str | None = None) -> Future[Any]:
         """Run a coroutine in the background on the host's loop; it is cancelled at stop.
 
-        What it raises is written to the log.
+        What it raises is written to the log, and counts as a failure of the plugin.
 
         Args:
             coroutine: what to run.
@@ -143,6 +148,8 @@ class Context(Asking):
             return await coroutine
         except Exception as error:
             self.log.failure(error, "background task %s failed", title)
+            if self.watch.on_task is not None:
+                self.watch.on_task(title, error)
             return None
 
     def __repr__(self) -> str:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar
 
+from plugbook.events.subscription import ABSENT
+
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
     from plugbook.events.subscription import Subscription
@@ -102,6 +104,8 @@ def find_leaks(plugin: Holder, bus: Bus, running: Collection[Holder] = ()) -> li
         return all(owner is not each for each in current) and _belongs(thing, classes)
 
     def is_left(subscription: Subscription) -> bool:
+        if subscription.handler is ABSENT:
+            return False  # the host put it there
         if subscription.plugin != name:
             return is_its_own(subscription.handler)
         owner = getattr(subscription.handler, "__self__", None)

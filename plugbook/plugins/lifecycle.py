@@ -66,6 +66,7 @@ TRANSITIONS: Final[dict[State, dict[Request, State]]] = {
     State.DISCOVERED: {
         Request.RESOLVE: State.RESOLVED,
         Request.FAIL: State.FAILED,
+        Request.QUARANTINE: State.QUARANTINED,  # it was when the host last ran, and nobody let it out
         Request.UNLOAD: State.UNLOADED,
     },
     State.RESOLVED: {
@@ -123,7 +124,7 @@ ASKABLE: Final[dict[State, tuple[str, ...]]] = {
     State.STOPPING: (),
     State.STOPPED: _WHILE_IDLE,
     State.FAILED: _WHILE_IDLE,
-    State.QUARANTINED: ("reload", "remove"),
+    State.QUARANTINED: ("release", "reload", "remove"),
     State.UNLOADED: ("start", "remove"),
 }
 """For each state, what a person may ask of the host; each is carried out by one or more transitions."""

@@ -10,7 +10,7 @@ import re
 import reprlib
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -18,6 +18,8 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from plugbook.errors import ManifestError, suggestion
+
+from .policy import Policy
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*")
 _RELATION = re.compile(r"([a-z0-9._-]+)(.*)", re.DOTALL)
@@ -200,7 +202,7 @@ class Manifest(BaseModel):
             or ``invoicing==2.0``.
         needs: capabilities that some plugin must provide, such as ``invoicing>=1``.
         requires_host: the API versions of a host that it runs on, such as ``>=2,<3``; ``""`` for any.
-        policy: what a failing handler does: the others go on (``continue``), or `publish` raises (``raise``).
+        policy: what the host does where it fails: ``continue``, ``raise``, ``quarantine``, or a `Restart`.
         summary: one line for people.
         entry_point: where the class is, ``module:Class``.
         source: ``class``, or the distribution that brought it, such as ``shop-plugins 1.2``.
@@ -216,7 +218,7 @@ class Manifest(BaseModel):
     provides: _Capabilities = ()
     needs: _Relations = ()
     requires_host: _Range = ""
-    policy: Literal["continue", "raise"] = "continue"
+    policy: Policy = "continue"
     summary: str = ""
     entry_point: str = ""
     source: str = "class"

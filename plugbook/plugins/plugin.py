@@ -151,9 +151,10 @@ class Plugin:
     (default: the docstring's first line). `requires`, `optional` and `conflicts` name other plugins, as text
     with a range of versions: ``["ledger>=1,<3"]``. `provides` and `needs` name capabilities, which any
     plugin may offer: ``["invoicing"]``. `requires_host` is a range of API versions of the host, such as
-    ``">=2,<3"``. `policy` says what a failing handler does: ``"continue"`` (the default) or ``"raise"``.
-    `middleware` wraps every handler of the plugin, the first layer outermost: ``[retry(3)]``. What
-    a subclass of a plugin inherits is said in `plugbook.plugins.inheritance`.
+    ``">=2,<3"``. `policy` says what the host does about a failing handler or background task: ``"continue"`` with
+    the others (the default), ``"raise"`` it where the event was published, ``"restart"`` the plugin, or
+    ``"quarantine"`` it; see `Restart`. `middleware` wraps every handler of the plugin, the first layer outermost:
+    ``[retry(3)]``. What a subclass of a plugin inherits is said in `plugbook.plugins.inheritance`.
 
     A capability is a word that decides who starts before whom. The objects that plugins give each other
     are services, by type: ``ctx.provide(Books, books)`` in one `start`, ``ctx.get(Books)`` in another.

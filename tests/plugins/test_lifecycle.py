@@ -9,7 +9,12 @@ from plugbook.plugins.lifecycle import ASKABLE, TRANSITIONS, Request, State, all
 
 PAIRS = list(itertools.product(State, Request))
 LEGAL = {
-    "discovered": {"resolve": "resolved", "fail": "failed", "unload": "unloaded"},
+    "discovered": {
+        "resolve": "resolved",
+        "fail": "failed",
+        "quarantine": "quarantined",
+        "unload": "unloaded",
+    },
     "resolved": {"load": "loaded", "fail": "failed", "unload": "unloaded"},
     "loaded": {"start": "starting", "fail": "failed", "unload": "unloaded"},
     "starting": {"started": "active", "stop": "stopping", "fail": "failed"},

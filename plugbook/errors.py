@@ -259,6 +259,18 @@ class RecordingBusyError(RecordingError, BlockingIOError):
     """Another process or host is writing to that recording."""
 
 
+class QuarantineError(PlugbookError, ValueError):
+    """The file that says which plugins are quarantined cannot be read; it was left as it is.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class EventError(PlugbookError, ValueError):
     """An event type is declared wrongly, or something that is not an event was published."""
 

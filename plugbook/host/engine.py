@@ -19,6 +19,7 @@ from plugbook.plugins.effects import EffectRules
 from plugbook.plugins.leaks import runners
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.loader import Loader
+from plugbook.plugins.policy import Watch
 from plugbook.plugins.scope import Scope, must_be_awaited
 from plugbook.plugins.services import Services
 from plugbook.plugins.settings.marks import masked
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("plugbook.host")
 
 Listener = Callable[[], None]
+Follower = Callable[["PluginHandle"], object]
+Watcher = Callable[["PluginHandle"], Watch]
 
 
 class Engine:
@@ -47,6 +50,11 @@ class Engine:
     Every transition becomes a `state` record, and whatever the plugin publishes or logs meanwhile has
     that record as its parent. A failure is kept on the handle and returned, not raised; an interrupt is
     raised after the plugin's cleanup has run.
+
+    Attributes:
+        listeners: called after every change, on behalf of people who look.
+        followers: given each plugin that has changed its state, before the listeners.
+        watcher: says what becomes of a plugin's failures, when it is started.
     """
 
     def __init__(self, bus: Bus, registry: Registry) -> None:
@@ -59,6 +67,8 @@ class Engine:
         self.secrets: set[str] = set()
         self.listeners: list[Listener] = []
         self.deprecations = Deprecations(registry.api_version, self._note_deprecated)
+        self.followers: list[Follower] = []
+        self.watcher: Watcher | None = None
         self._clock = Clock()
 
     def layers(self, handle: PluginHandle, edits: tuple[Said, ...] | None = None) -> Layers:
@@ -164,6 +174,14 @@ class Engine:
         handle.error = None
         self._enter(handle, after, tick(), reason)
 
+    def quarantine(self, handle: PluginHandle, reason: str) -> None:
+        """Set aside a plugin that is not running."""
+        self._move(handle, Request.QUARANTINE, reason)
+
+    def release(self, handle: PluginHandle) -> None:
+        """Let a plugin out of quarantine."""
+        self._move(handle, Request.RELEASE, "it was released")
+
     # -- inside -----------------------------------------------------------------------------------
 
     def _run_start(self, handle: PluginHandle, scope: Scope) -> None:
@@ -186,6 +204,7 @@ class Engine:
             scope=scope,
             services=self.services,
             effects=self.effects,
+            watch=self.watcher(handle) if self.watcher is not None else Watch(),
         )
         instance.ctx = handle.context = context
         self.deprecations.watch(context, handle.manifest, handle.options)
@@ -203,7 +222,6 @@ class Engine:
                 timeout=spec.timeout,
                 thread=spec.thread,
                 source=spec.source,
-                policy=handle.manifest.policy,
             )
 
     def _close_scope(self, handle: PluginHandle, error: BaseException | None) -> BaseException | None:
@@ -277,6 +295,8 @@ class Engine:
                 error=describe_error(error) if error else None,
             )
         handle.since_seq = seq
+        for follow in self.followers:
+            follow(handle)
         self.tell()
         return seq
 

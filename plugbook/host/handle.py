@@ -6,8 +6,10 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from plugbook.plugins.builder import PluginBuilder, as_class
 from plugbook.plugins.leaks import Holder
 from plugbook.plugins.lifecycle import State
+from plugbook.plugins.plugin import Plugin
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -15,10 +17,17 @@ if TYPE_CHECKING:
     from plugbook.plugins.context import Context
     from plugbook.plugins.leaks import Runner
     from plugbook.plugins.manifest import Manifest
-    from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.resolution import Problem
     from plugbook.plugins.scope import Scope
     from plugbook.plugins.settings.layers import Layers, Said
+
+PluginName = str | type[Plugin] | PluginBuilder
+
+
+def name_of(plugin: Any) -> str:
+    """The name of a plugin, where its class may have been given."""
+    given = as_class(plugin)
+    return given.manifest.name if isinstance(given, type) and issubclass(given, Plugin) else str(given)
 
 
 @dataclass(eq=False, slots=True)

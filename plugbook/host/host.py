@@ -32,11 +32,18 @@ from plugbook.trace.store import Store
 
 from .configuring import Configuring
 from .current import use
+from .dead_letters import MOST_LETTERS
+from .deliveries import Deliveries
 from .engine import Engine
+from .handle import PluginName, name_of
 from .mender import Mender
+from .quarantine import Quarantine
+from .quarantine_file import QuarantineFile
 from .registrations import add_noted, note_listener, registrar_for
 from .registry import Handles, Registry
 from .requests import Requests
+from .supervised import Supervised
+from .supervisor import Supervisor
 from .troubles import with_troubles
 from .unhandled import who_would_handle
 from .why import explain
@@ -51,6 +58,7 @@ if TYPE_CHECKING:
     from plugbook.plugins.effects import EffectRules, Effects
     from plugbook.plugins.lifecycle import State
     from plugbook.plugins.manifest import Manifest
+    from plugbook.plugins.policy import Policy
     from plugbook.plugins.resolution import Edge
     from plugbook.plugins.settings.view import PluginConfig
     from plugbook.trace.live import LiveRecording
@@ -63,7 +71,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Config = Mapping[str, Mapping[str, Any]]
 PluginClass = type[Plugin] | PluginBuilder
-PluginName = str | PluginClass
 
 API_VERSION: Final = "1.0"
 """Of what plugbook itself offers plugins; the second number grows with what is added, the first with what goes."""
@@ -78,7 +85,7 @@ def _close_hosts() -> None:
         host.close()
 
 
-class Host(Asking):
+class Host(Supervised, Asking):
     """Plugins under one roof.
 
     Args:
@@ -91,6 +98,10 @@ class Host(Asking):
         api_version: of what the application offers its plugins, which their `requires_host` is about. A subclass may
             give it as a class attribute; without either it is that of plugbook itself.
         timing: whether every handler call is timed. Without it nothing is recorded either.
+        policies: what is done about plugins that fail, by name, whatever their manifests say; see `set_policy`.
+        quarantine_file: a JSON file of this host alone, in which it remembers whom it has quarantined; without one,
+            a quarantine ends with the host.
+        most_dead_letters: how many missed events are kept for each plugin.
 
     A lifecycle request (`start`, `stop`, `add` ...) that is made inside a handler is queued, and returns
     a pending `Work` instead of its `Changes`.
@@ -112,6 +123,7 @@ class Host(Asking):
         ManifestError: two plugins have the same name, or something given is no plugin class.
         UnknownPluginError: `config` or `effects` names a plugin that is not there.
         ConfigError: `config` is not options by plugin name, or `config_file` cannot be read.
+        QuarantineError: the quarantine file cannot be read.
     """
 
     api_version: str = API_VERSION
@@ -126,9 +138,13 @@ class Host(Asking):
         effects: Mapping[str, Effects] | None = None,
         api_version: str | None = None,
         timing: bool = True,
+        policies: Mapping[str, Policy | str | Mapping[str, Any]] | None = None,
+        quarantine_file: str | PathLike[str] | None = None,
+        most_dead_letters: int = MOST_LETTERS,
     ) -> None:
         self.api_version = check_version(api_version or self.api_version)
         sources = Sources.read(config_file, env_prefix)
+        file = QuarantineFile(quarantine_file)
         self._is_closed = False
         _open_hosts.add(self)
         self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing)
@@ -136,14 +152,22 @@ class Host(Asking):
         self.bus.advise(partial(who_would_handle, self._registry.handles))
         self._engine = Engine(self.bus, self._registry)
         self._engine.sources = sources
-        self._requests = Requests(self._registry, self._engine)
+        self._deliveries = Deliveries(self.bus, most_dead_letters)
+        self._engine.followers.append(self._deliveries.follow)
+        quarantine = Quarantine(self._engine, self._deliveries, file)
+        self._requests = Requests(self._registry, self._engine, quarantine.admit)
         self._mender = Mender(self._registry, self._engine)
         self._configuring = Configuring(self._registry, self._engine, self._requests)
+        self._supervisor = Supervisor(
+            self.bus, self._registry, self._engine, self._requests, self._deliveries, quarantine
+        )
         given = check_config(config)
         for plugin_class in map(as_class, _several(plugins)):
             manifest = _manifest_of(plugin_class)
             self._requests.add(manifest, plugin_class, given.get(manifest.name))
         check_names(given, self.plugins)
+        for name, policy in (policies or {}).items():
+            self.set_policy(name, policy)
         self.effects.update(effects or {})
         registrar = registrar_for(self.bus)
         if registrar is not None:
@@ -201,7 +225,7 @@ class Host(Asking):
         Raises:
             UnknownPluginError: there is no such plugin.
         """
-        handle = self._registry[_name_of(name)]
+        handle = self._registry[name_of(name)]
         resolution = self._registry.resolve()
         why = explain(handle, self._registry.handles, resolution, self._mender.mend)
         return with_troubles(why, handle, self.recording)
@@ -274,7 +298,7 @@ class Host(Asking):
             UnknownPluginError: there is no such plugin.
             LifecycleError: there is no such action, or the plugin's state does not allow it.
         """
-        return self._registry.plan(action, _name_of(name))
+        return self._registry.plan(action, name_of(name))
 
     def leaks(self) -> Leaks:
         """What stopped or removed plugins left behind: threads, tasks, subscriptions, instances."""
@@ -309,7 +333,7 @@ class Host(Asking):
         self._configuring.warn_of_strangers()
         if name is None:
             return self._request(self._requests.start_all)
-        return self._request(lambda: self._requests.start(_name_of(name)).check())
+        return self._request(lambda: self._requests.start(name_of(name)).check())
 
     def stop(self, name: PluginName | None = None) -> Changes | Work[Changes]:
         """Stop one plugin, its dependents first, or, without a name, all of them.
@@ -319,6 +343,7 @@ class Host(Asking):
             LifecycleError: the plugin is not active.
         """
         if name is None:
+            self._supervisor.stand_down()
             return self._request(self._requests.stop_all)
         return self._request(lambda: self._requests.carry_out(self.plan("stop", name)))
 
@@ -397,7 +422,13 @@ class Host(Asking):
         Raises:
             UnknownPluginError: there is no such plugin.
         """
-        return self._request(lambda: self._requests.remove(_name_of(name)))
+
+        def remove() -> Changes:
+            changes = self._requests.remove(name_of(name))
+            self._deliveries.forget(name_of(name))
+            return changes
+
+        return self._request(remove)
 
     # -- configuration ----------------------------------------------------------------------------
 
@@ -408,7 +439,7 @@ class Host(Asking):
             UnknownPluginError: there is no such plugin.
             LifecycleError: it was not loaded yet.
         """
-        return self._configuring.look(_name_of(name))
+        return self._configuring.look(name_of(name))
 
     def configure(
         self, name: PluginName, options: Mapping[str, Any] | None = None, /, **changes: Any
@@ -430,8 +461,8 @@ class Host(Asking):
             LifecycleError: the plugin was not loaded yet.
             PluginError: the plugin refused it, and has its old one again; or a dependent did not start again.
         """
-        given = {**check_options(_name_of(name), options), **changes}
-        return self._request(lambda: self._configuring.configure(_name_of(name), given).check())
+        given = {**check_options(name_of(name), options), **changes}
+        return self._request(lambda: self._configuring.configure(name_of(name), given).check())
 
     def reset_config(self, name: PluginName, *options: str) -> Changes | Work[Changes]:
         """Take live edits back: of the options named, as in ``tax.rate``, or of all.
@@ -441,7 +472,7 @@ class Host(Asking):
             ConfigError: there is no such option, or what remains does not fit; nothing was changed.
             PluginError: as for `configure`.
         """
-        return self._request(lambda: self._configuring.reset(_name_of(name), options).check())
+        return self._request(lambda: self._configuring.reset(name_of(name), options).check())
 
     def reload_config(self) -> Changes | Work[Changes]:
         """Read the configuration file and the environment again; if anything does not fit, nothing is changed.
@@ -458,6 +489,7 @@ class Host(Asking):
             return
         self._is_closed = True
         _open_hosts.discard(self)
+        self._supervisor.close()
         self._perform(self._requests.stop_all)
         self.bus.loop.close()
         self.bus.close()
@@ -605,12 +637,6 @@ def _several(plugins: Any) -> Iterable[PluginClass]:
     what = plugins.__name__ if isinstance(plugins, type) else repr(plugins)
     msg = f"a host takes a list of plugin classes, not {what} alone. Write Host([{what}])."
     raise ManifestError(msg)
-
-
-def _name_of(plugin: Any) -> str:
-    """The name of a plugin, where its class was given."""
-    given = as_class(plugin)
-    return given.manifest.name if isinstance(given, type) and issubclass(given, Plugin) else str(given)
 
 
 def _recording_of(given: Any) -> Recording:

@@ -118,7 +118,8 @@ def _at(error: BaseException) -> str:
 
 
 def _past(verb: str) -> str:
-    return {"stop": "stopped", "configure": "configured"}.get(verb, f"{verb}ed")
+    irregular = {"stop": "stopped", "configure": "configured", "release": "released"}
+    return irregular.get(verb, f"{verb}ed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,13 @@ class Registry:
         return self._planners[action](handle)
 
     def plan_start(self, handle: PluginHandle) -> Plan:
-        """Start what it needs and is not active, first things first, then itself."""
+        """Start what it needs and is not active, first things first, then itself.
+
+        Raises:
+            LifecycleError: it is quarantined.
+        """
+        if handle.state is State.QUARANTINED:
+            next_state(handle.name, handle.state, Request.START)
         resolution = self.resolve()
         name = handle.name
         problem = resolution.problems.get(name)

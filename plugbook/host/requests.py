@@ -11,7 +11,7 @@ from plugbook.plugins.settings.fields import accepted
 from .plan import Changes, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from plugbook.plugins.discovery import Found
     from plugbook.plugins.manifest import Manifest
@@ -27,14 +27,20 @@ if TYPE_CHECKING:
 class Requests:
     """The host's requests. Each runs while no handler does, and says in `Changes` what it did.
 
+    Args:
+        registry: the plugins.
+        engine: carries them through their lives.
+        admit: given each plugin that comes to the host, before anything is started.
+
     Attributes:
         removed: plugins that are gone and of whom something may still be alive.
     """
 
-    def __init__(self, registry: Registry, engine: Engine) -> None:
+    def __init__(self, registry: Registry, engine: Engine, admit: Callable[[PluginHandle], object]) -> None:
         self.removed: list[PluginHandle] = []
         self._registry = registry
         self._engine = engine
+        self._admit = admit
         self._is_started = False
 
     def start_all(self) -> Changes:
@@ -46,7 +52,7 @@ class Requests:
             changes.blocked[name] = problem.advice
         for name in resolution.order:
             if not self._registry[name].is_active:
-                self._start(Step("start", name), changes)
+                self.start_one(Step("start", name), changes)
         return changes
 
     def start(self, name: str) -> Changes:
@@ -77,7 +83,7 @@ class Requests:
         if old is None or not replace:
             self._register(manifest, plugin_class, options or {})
             changes = Changes([Step("add", manifest.name)])
-            return self._start_if_running((manifest.name,), changes)
+            return self.start_if_running((manifest.name,), changes)
         dropped: tuple[str, ...] = ()
         edits: tuple[Said, ...] = ()
         if options is None:
@@ -94,7 +100,7 @@ class Requests:
         handle.generation, handle.edits = old.generation, edits
         because = f"without {', '.join(dropped)}, which it no longer takes" if dropped else ""
         changes.done.append(Step("add", manifest.name, because))
-        return self._start_if_running(reversed(stopped or [manifest.name]), changes)
+        return self.start_if_running(reversed(stopped or [manifest.name]), changes)
 
     def discover(self, found: Iterable[Found]) -> Changes:
         """Put plugins on the host that were found; of each the version that fits best."""
@@ -109,7 +115,7 @@ class Requests:
         for manifest in self._registry.choose(manifests):
             self._register(manifest, None, {})
             changes.done.append(Step("add", manifest.name, manifest.source))
-        return self._start_if_running([step.plugin for step in changes.done], changes)
+        return self.start_if_running([step.plugin for step in changes.done], changes)
 
     def remove(self, name: str) -> Changes:
         """Stop a plugin, unload it and forget it."""
@@ -125,7 +131,7 @@ class Requests:
         changes = Changes()
         for step in plan:
             if step.action == "start":
-                self._start(step, changes)
+                self.start_one(step, changes)
             elif step.action == "stop":
                 self._stop(step, changes)
             elif step.action == "unload":
@@ -142,18 +148,22 @@ class Requests:
     ) -> PluginHandle:
         handle = self._registry.add(manifest, plugin_class, options)
         self._engine.note("add", handle)
+        self._admit(handle)
         return handle
 
-    def _start_if_running(self, names: Any, changes: Changes) -> Changes:
+    def start_if_running(self, names: Iterable[str], changes: Changes) -> Changes:
         """On a host that was started, start these and what they need."""
         for name in names if self._is_started else ():
+            if self._is_set_aside(name, changes):
+                continue
             plan = self._registry.plan_start(self._registry[name])
             for step in plan.steps or (Step("start", name),):
                 if not self._registry[step.plugin].is_active:
-                    self._start(step, changes)
+                    self.start_one(step, changes)
         return changes
 
-    def _start(self, step: Step, changes: Changes) -> None:
+    def start_one(self, step: Step, changes: Changes) -> None:
+        """Start one plugin, where what it needs is active."""
         name = step.plugin
         # Loading may tell of requirements that could not be read before, so the second look is needed.
         if (
@@ -165,6 +175,8 @@ class Requests:
         self._note(step, self._engine.start(self._registry[name], step.because), changes)
 
     def _is_blocked(self, name: str, changes: Changes) -> bool:
+        if self._is_set_aside(name, changes):
+            return True
         problem = self._registry.resolve().problems.get(name)
         need = self._registry.missing_need(name) if problem is None else None
         if problem is not None:
@@ -172,6 +184,13 @@ class Requests:
         elif need is not None:
             changes.blocked[name] = f"it needs {need.name}, which is {need.state}"
         return problem is not None or need is not None
+
+    def _is_set_aside(self, name: str, changes: Changes) -> bool:
+        handle = self._registry[name]
+        is_set_aside = handle.state is State.QUARANTINED
+        if is_set_aside:
+            changes.blocked[name] = f"it is quarantined: {handle.reason}. Let it out: host.release({name!r})"
+        return is_set_aside
 
     def _stop(self, step: Step, changes: Changes) -> None:
         self._note(step, self._engine.stop(self._registry[step.plugin], step.because), changes)

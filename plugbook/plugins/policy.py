@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator
 
-from plugbook.errors import suggestion
+from plugbook.errors import ManifestError, suggestion
 
 if TYPE_CHECKING:
     from plugbook.events import subscription
@@ -15,33 +17,48 @@ if TYPE_CHECKING:
 _WORDS: Final = ("continue", "restart", "quarantine", "raise")
 
 
-class Restart(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Restart:
     """Stop a failing plugin and start it again, as a supervisor does in Erlang/OTP.
 
     A plugin that has used up its restarts is quarantined. Between stop and start it waits: `backoff_s` the first
     time, and twice as long with each further restart of the period, but never longer than the period.
 
     Attributes:
-        action: ``restart``, which tells this policy from others in JSON.
         intensity: how many restarts a period allows; with 0, the first failure quarantines.
         period_s: how long a restart counts, in seconds.
         backoff_s: the first wait before a start, in seconds; 0 starts at once.
         dependents: whether the plugins that need it restart with it (OTP's ``rest_for_one``), since they may hold
             what it gave them. If not, it restarts alone (``one_for_one``), unless it provides a service at that
             moment, which others would go on using after its end.
+        action: ``restart``, which tells this policy from others in JSON.
+
+    Raises:
+        ManifestError: a number is out of its range.
 
     >>> policy = Restart(intensity=5, backoff_s=0.5)
     >>> print(policy, [policy.delay_s(count) for count in (1, 2, 3)])
     restart (5 in 60 s) [0.5, 1.0, 2.0]
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    action: Literal["restart"] = "restart"
-    intensity: int = Field(3, ge=0)
-    period_s: float = Field(60.0, gt=0, allow_inf_nan=False)
-    backoff_s: float = Field(0.1, ge=0, allow_inf_nan=False)
+    intensity: int = 3
+    period_s: float = 60.0
+    backoff_s: float = 0.1
     dependents: bool = True
+    action: Literal["restart"] = "restart"
+
+    def __post_init__(self) -> None:
+        checks = {
+            "intensity": (type(self.intensity) is int and self.intensity >= 0, "a whole number, 0 or more"),
+            "period_s": (_is_finite(self.period_s) and self.period_s > 0, "seconds, more than 0"),
+            "backoff_s": (_is_finite(self.backoff_s) and self.backoff_s >= 0, "seconds, 0 or more"),
+            "dependents": (isinstance(self.dependents, bool), "True or False"),
+            "action": (self.action == "restart", "'restart'"),
+        }
+        for name, (is_right, wanted) in checks.items():
+            if not is_right:
+                msg = f"{name} of a restart is {getattr(self, name)!r}, and must be {wanted}"
+                raise ManifestError(msg, field="policy")
 
     def delay_s(self, count: int) -> float:
         """How long to wait before restart number `count` of a period, in seconds."""
@@ -76,16 +93,16 @@ def as_policy(value: object) -> object:
 
 
 def _restart(options: Mapping[Any, Any]) -> Restart:
+    known = [field.name for field in fields(Restart)]
     for name in options:
-        if name not in Restart.model_fields:
-            msg = f"a restart has no {name!r}.{suggestion(str(name), Restart.model_fields)}"
+        if name not in known:
+            msg = f"a restart has no {name!r}.{suggestion(str(name), known)}"
             raise ValueError(msg)
-    try:
-        return Restart(**options)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        msg = f"{'.'.join(map(str, first['loc']))} of a restart: {first['msg']}, not {first['input']!r}"
-        raise ValueError(msg) from None
+    return Restart(**options)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 Policy = Annotated[Literal["continue", "quarantine", "raise"] | Restart, BeforeValidator(as_policy)]

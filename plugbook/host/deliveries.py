@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from plugbook.events.subscription import Subscription
 
     from .handle import PluginHandle
+    from .plan import Why
 
 Mode = Literal["", "paused", "muted"]
 
@@ -92,6 +93,21 @@ class Deliveries:
         """Whether a person has paused or muted it."""
         box = self._boxes.get(name)
         return box.mode if box is not None else ""
+
+    def explain(self, why: Why) -> Why:
+        """The same, and what of its events the plugin does not get."""
+        mode, missed = self.mode(why.plugin), len(self.letters(why.plugin))
+        events = f"{missed:,} event{'s' * (missed != 1)}"
+        if mode == "paused":
+            trouble = f"it is paused, and {events} wait{'s' * (missed == 1)} for it"
+        elif mode == "muted":
+            trouble = "it is muted: its events are dropped"
+        elif missed:
+            trouble = f"{events} that it missed {'are' if missed != 1 else 'is'} kept: host.dead_letters({why.plugin!r})"
+        else:
+            return why
+        mend = f"{'resume' if mode else 'redeliver'} {why.plugin!r}"
+        return replace(why, troubles=(*why.troubles, trouble), remedy=why.remedy or mend)
 
     # -- what a person asks for -------------------------------------------------------------------
 

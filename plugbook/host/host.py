@@ -228,7 +228,7 @@ class Host(Supervised, Asking):
         handle = self._registry[name_of(name)]
         resolution = self._registry.resolve()
         why = explain(handle, self._registry.handles, resolution, self._mender.mend)
-        return with_troubles(why, handle, self.recording)
+        return self._deliveries.explain(with_troubles(why, handle, self.recording))
 
     def deprecate(
         self,
@@ -625,8 +625,8 @@ class Host(Supervised, Asking):
         counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         lines = [f"Host{' (closed)' * self._is_closed}: {counted or 'no plugins'}"]
         lines += [
-            f"  {handle.manifest!s:<28} {handle.state:<12} {handle.reason}".rstrip()
-            for handle in self.plugins.values()
+            f"  {handle.manifest!s:<28} {handle.state:<12} {self.held(name) or handle.reason}".rstrip()
+            for name, handle in self.plugins.items()
         ]
         return "\n".join(lines)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from plugbook.errors import ManifestError
 from plugbook.plugins.policy import as_policy
@@ -81,6 +81,14 @@ class Supervised(ABC):
             UnknownPluginError: there is no such plugin.
         """
         self._hold(name, "muted")
+
+    def held(self, name: PluginName) -> Literal["", "paused", "muted"]:
+        """Whether a person keeps events from a plugin.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        return self._deliveries.mode(self._registry[name_of(name)].name)
 
     def resume(self, name: PluginName) -> Redelivered | Work[Redelivered]:
         """Bring a plugin what it missed while it was paused, in order, and then every event again.

@@ -9,6 +9,7 @@ import click
 
 from plugbook.errors import SelectionError, UnknownNameError
 
+from .deliveries import pause_plugin
 from .kinds import PLUGIN, RATE, SEQ, TOPIC, chosen, moment
 from .values import Text
 from .words import NOTEBOOK, word
@@ -43,9 +44,10 @@ def replay(door: Door, rate: float | None, paused: bool, background: bool, **opt
 
 
 @word(doors=NOTEBOOK)
-def pause(door: Door) -> Player:
-    """Pause the replay, between two events."""
-    return _player(door).pause()
+@click.argument("name", type=PLUGIN, required=False)
+def pause(door: Door, name: str | None) -> Player | Text:
+    """Pause the replay, between two events; with a plugin's name, keep its events until 'resume'."""
+    return _player(door).pause() if name is None else pause_plugin(door, name)
 
 
 @word(name="continue", doors=NOTEBOOK)

@@ -8,7 +8,7 @@ import click
 
 from plugbook.errors import UnknownNameError, suggestion
 
-from . import events, playback, plugins, recordings, schemas
+from . import deliveries, events, playback, plugins, recordings, schemas
 from .door import Door, DoorName, door_of
 from .values import Text
 from .words import Word, Words, word
@@ -50,6 +50,12 @@ WORDS: Final[tuple[Word, ...]] = (
     plugins.keep,
     events.publish,
     schemas.schema,
+    deliveries.resume,
+    deliveries.mute,
+    deliveries.release,
+    deliveries.dead_letters,
+    deliveries.redeliver,
+    deliveries.discard,
     recordings.record_host,
     recordings.record_command,
     recordings.attach,

@@ -31,6 +31,7 @@ _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
         "plugbook.host.plan.Why": "why",
         "plugbook.plugins.settings.view.PluginConfig": "config",
         "plugbook.plugins.leaks.Leaks": "leaks",
+        "plugbook.host.dead_letters.DeadLetters": "dead_letters",
         "plugbook.trace.recording.Recording": "recording",
         "plugbook.trace.summary.Summary": "summary",
         "plugbook.trace.tree.Tree": "tree",

@@ -34,6 +34,7 @@ from .views import error_place, error_text, reason_of
 if TYPE_CHECKING:
     from plugbook.errors import PlugbookError
     from plugbook.events.report import Call, Report
+    from plugbook.host.dead_letters import DeadLetters
     from plugbook.host.host import Host
     from plugbook.host.plan import Changes, Plan, Why
     from plugbook.plugins.leaks import Leaks
@@ -124,6 +125,16 @@ def plan(shown: Plan) -> str:
     return page(
         head(title, f"would take {count_text(len(steps), 'step')}; nothing was done yet"), tag("ol", *steps)
     )
+
+
+def dead_letters(shown: DeadLetters) -> str:
+    """The events that a plugin has missed."""
+    rows = [
+        (_seq(each.seq), code(each.topic), code(each.handler), each.why, _clock_time(each.time_ns))
+        for each in shown
+    ]
+    title = head("Dead letters", shown.title)
+    return page(title, table(["seq", "topic", "handler", "why", "when"], rows) if rows else None)
 
 
 def changes(shown: Changes) -> str:

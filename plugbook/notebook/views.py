@@ -60,11 +60,13 @@ def recording_of(source: Any) -> Recording | None:
 
 
 def reason_of(host: Any, name: str) -> str:
-    """Why a plugin of a host is not running, in a line: its error, or the nearest cause; "" where it runs."""
+    """Why a plugin of a host is not running, in a line: its error, or the nearest cause; of one that runs, what holds it back."""
     handle = host.plugins[name]
     if handle.error is not None:
         return error_text(handle.error)
-    return "" if str(handle.state) == "active" else next(iter(host.why(name).chain), "")
+    if str(handle.state) == "active":
+        return str(host.held(name))
+    return next(iter(host.why(name).chain), "")
 
 
 def error_text(error: Any) -> str:

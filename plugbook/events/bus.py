@@ -497,6 +497,7 @@ class Bus(Asking):
         plugin: str = "",
         cause: Cause | None = None,
         announce: Callable[[Report], object] | None = None,
+        to: Callable[[Subscription], bool] | None = None,
     ) -> Report:
         """Publish past the gate, and return when every handler has ended.
 
@@ -507,11 +508,15 @@ class Bus(Asking):
             plugin: who says so.
             cause: what it is caused by.
             announce: given the report before the first handler runs.
+            to: which of the handlers get it; by default all.
 
         Raises:
             DeadlockError: the caller is a handler, which would have to end first.
         """
         plan = self._plans.get(type(event)) or self._plan_for(event)
+        if to is not None:
+            plan = make_plan(type(event), filter(to, plan.subscriptions))
+            plan.is_fixed = True
         drain = self._drain
         if not (plan.is_inline and drain.free) and drain.must_not_wait():
             msg = f"{event.__topic__} cannot be delivered from inside a handler, for it waits until that has ended"
@@ -634,7 +639,7 @@ class Bus(Asking):
     def _settle(self, report: Report) -> None:
         """Let an event that was queued go to whoever listens now."""
         plan = self._plans.get(type(report.event)) or self._plan_for(report.event)
-        if plan is not report.plan:
+        if plan is not report.plan and not report.plan.is_fixed:
             report.settle(plan)
             self._number_calls(report)
 

@@ -277,12 +277,14 @@ class HandlerPlan(Plan):
             publisher's thread, and none of them has a time limit or cares who publishes.
         must_wait: whether any of them runs on the host's loop or a thread of its own.
         is_frozen: whether no handler could change the payload before it is written.
+        is_fixed: whether who listens when the event's turn comes makes no difference.
         verdict: what reports say from the start: why there is no handler, or who is missing among them.
     """
 
     __slots__ = (
         "__weakref__",
         "calls",
+        "is_fixed",
         "is_frozen",
         "is_inline",
         "must_wait",
@@ -300,6 +302,7 @@ class HandlerPlan(Plan):
         self.must_wait = any(each.is_async or each.thread for each in wanted)
         self.is_inline = not (self.must_wait or any(each.timeout or each.source for each in wanted))
         self.is_frozen = is_deeply_frozen(kind)
+        self.is_fixed = False
         self.verdict: Note | None = None
         for subscription in wanted:
             subscription.join(self)

@@ -12,6 +12,7 @@ from .emissions import Emissions, settle
 from .rebuild import EventTypes, RebuildError
 from .recall import EffectRecall
 from .result import MOST_KEPT, Result, Skipped
+from .routes import routes_of
 
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
@@ -114,6 +115,7 @@ class Republisher:
         self._emissions = Emissions(bus, stream, is_playing, self._recall.expect)
         if not (isinstance(bus.gate, Emissions) and bus.gate.is_playing()):
             effects.recall = self._give_back  # plugins may start before anything is played
+        self._routes = routes_of(stream)
         self._types = EventTypes((), (), {})
         self._published = self._calls = self._errors = self._unhandled = self._skipped = 0
         self._skips: list[Skipped] = []
@@ -160,7 +162,8 @@ class Republisher:
             self._skip(Skipped(seq, topic, str(error)))
             return None
         announce = partial(emissions.deliver, row)
-        report = self._bus.deliver(event, plugin=names[plugin], cause=cause, announce=announce)
+        to = self._routes.get(seq)
+        report = self._bus.deliver(event, plugin=names[plugin], cause=cause, announce=announce, to=to)
         if held is not None:
             settle(held, report)
         return self._counted(report)
@@ -169,7 +172,7 @@ class Republisher:
         self._published += 1
         calls = len(report.plan.sites)
         self._calls += calls
-        if not calls:
+        if not (calls or report.plan.is_fixed):  # of those, somebody got it elsewhere
             self._unhandled += 1
         if report.notes is not None:
             self._errors += sum(note.outcome == "error" for note in report.notes.values())

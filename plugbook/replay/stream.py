@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _EVENT: Final = KINDS.index("event")
 _STATE: Final = KINDS.index("state")
+_CHANGE: Final = KINDS.index("change")
 _OPEN: Final = OUTCOMES.index("open")
 _CHUNK_ROWS: Final = 2_000
 _MEMORY_ROWS: Final = 50_000
@@ -162,6 +163,22 @@ class Stream:
         found = self._query("SELECT seq, name FROM facts WHERE what = 'schema' ORDER BY seq")
         split = [(seq, *name.rpartition("@")) for seq, name in found]
         return [(seq, topic, int(version)) for seq, topic, _, version in split if version.isdecimal()]
+
+    def redeliveries(self) -> list[tuple[int, int, tuple[str, str]]]:
+        """The events that a handler has missed: their seq, that of its later delivery, and plugin and name of it."""
+        name = self._query("SELECT id FROM names WHERE text = 'redeliver'")
+        if not name:
+            return []
+        changes = f"SELECT seq, parent FROM rows WHERE kind = {_CHANGE} AND name = ? AND seq <= ?"
+        # The change is written when the event has its row, and before its handler runs.
+        delivered = f"SELECT seq, plan FROM rows WHERE kind = {_EVENT} AND parent = ? AND seq < ? ORDER BY seq DESC LIMIT 1"
+        plans = self._reader.dictionaries().plans
+        found = []
+        for seq, event in self._query(changes, name[0][0], self._last):
+            for again, plan in self._query(delivered, event, seq):
+                site = plans[plan].sites[-1]
+                found.append((event, again, (site.plugin, site.name)))
+        return found
 
     def states(self, seq: int) -> dict[str, str]:
         """The lifecycle state of every plugin when everything before `seq` had happened."""

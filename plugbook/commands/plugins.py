@@ -38,8 +38,8 @@ def list_(door: Door) -> Rows:
     if not hasattr(target, "plugins"):
         seen = [(each.name, each.version, each.state, each.reason) for each in plugins_in(target)]
         return Rows(_COLUMNS, tuple(seen), "This recording names no plugin")
-    handles = target.plugins.values()
-    return Rows(_COLUMNS, tuple(map(_row, handles)), "This host has no plugins yet")
+    rows = [_row(handle, target.held(name)) for name, handle in target.plugins.items()]
+    return Rows(_COLUMNS, tuple(rows), "This host has no plugins yet")
 
 
 @word("host")
@@ -178,8 +178,8 @@ def keep(door: Door) -> Any:
     return None
 
 
-def _row(handle: PluginHandle) -> tuple[str, str, str, str]:
-    return handle.name, handle.manifest.version, handle.state.value, handle.reason
+def _row(handle: PluginHandle, held: str) -> tuple[str, str, str, str]:
+    return handle.name, handle.manifest.version, handle.state.value, held or handle.reason
 
 
 def _installed() -> Rows:

@@ -50,6 +50,8 @@ def _idle_need(
     """What keeps a plugin from running that is all right itself: the first of its needs that is not active."""
     if handle.is_active or handle.problem is not None or handle.error is not None:
         return None
+    if handle.state is State.QUARANTINED:  # it would not run, whatever its needs do
+        return None
     needs = (handles[name] for name in resolution.needs.get(handle.name, ()) if name in handles)
     return next((need for need in needs if not need.is_active), None)
 

@@ -185,6 +185,54 @@ def test_why_says_that_a_plugin_is_held(shop):
     assert "paused" in repr(shop)
 
 
+def test_middleware_is_paused_with_its_handler(shop):
+    """What goes around a handler is not called either, and is there again when the plugin is."""
+    around = []
+
+    def watch(event, call_next):
+        around.append(event.number)
+        return call_next(event)
+
+    class Wrapped(Plugin):
+        seen: ClassVar[list] = []
+
+        def start(self, ctx):
+            ctx.subscribe(Order, self.take, name="Wrapped.take", middleware=[watch])
+
+        def take(self, event):
+            self.seen.append(event.number)
+            if event.is_bad:
+                raise ValueError("bad")
+
+    shop.add(Wrapped)
+    shop.pause("wrapped")
+    (report,) = publish(shop, 1)
+    assert [call.outcome for call in report.calls if call.plugin == "wrapped"] == ["skipped"]
+    assert around == []
+    shop.resume("wrapped")
+    publish(shop, 2)
+    assert around == Wrapped.seen == [1, 2]
+    shop.set_policy("wrapped", "quarantine")
+    shop.publish(Order(number=3, is_bad=True))
+    assert shop.states["wrapped"] == "quarantined"
+
+
+def test_a_question_is_not_kept(shop):
+    """Nobody waits for the answer of a paused plugin, so that it is not asked later."""
+
+    class Clerk(Plugin):
+        @on(Paid)
+        def answer(self, event):
+            return "yes"
+
+    shop.add(Clerk)
+    shop.pause("clerk")
+    assert shop.ask(Paid(number=1), default="nobody").value == "nobody"
+    assert len(shop.dead_letters("clerk")) == 0
+    shop.resume("clerk")
+    assert shop.ask(Paid(number=1)).value == "yes"
+
+
 # -- mute -----------------------------------------------------------------------------------------
 
 

@@ -320,3 +320,15 @@ def test_a_loaded_shell_draws_progress_until_it_is_unloaded():
     assert len(progress._drawers) == before
     shell.history_manager.end_session()
     shell.history_manager = None
+
+
+def test_dead_letters_are_a_table(shop, ip):
+    """Each says which event it was, whose, why and when."""
+    shop.pause("ledger")
+    shop.publish(OrderPlaced(order_id=1, note=EVIL))
+    data, _ = ip.display_formatter.format(shop.dead_letters("ledger"))
+    assert "ledger: 1 dead letter" in data["text/html"]
+    assert "Ledger.book" in data["text/html"]
+    assert EVIL not in data["text/html"]
+    data, _ = ip.display_formatter.format(shop.dead_letters("billing"))
+    assert "no dead letters" in data["text/html"]

@@ -51,6 +51,31 @@ def test_the_lifecycle_is_driven_by_words(shop):
     assert host.plugins["billing"].config.currency == "USD"
 
 
+def test_events_are_held_back_and_brought_by_words(shop):
+    """pause, mute, resume, dead-letters, redeliver and discard do what the host's methods do."""
+    host = shop.ip.user_ns["shop"]
+    assert "until %pb resume billing" in str(shop.run("%pb pause billing"))
+    assert "active  paused" in str(shop.run("%pb list"))
+    shop.run("%pb publish OrderPlaced(order_id=1, amount=2.0)")
+    assert len(shop.run("%pb dead-letters billing")) == 1
+    assert str(shop.run("%pb resume billing")) == "redelivered 1: 1 ok"
+    shop.run("%pb mute billing")
+    shop.run("%pb publish OrderPlaced(order_id=2, amount=2.0)")
+    assert host.dead_letters("billing").dropped == 1
+    shop.run("%pb resume billing")
+    assert str(shop.run("%pb redeliver billing")) == "nothing was redelivered"
+    assert str(shop.run("%pb discard billing")) == "0 dead letters of billing dropped"
+
+
+def test_a_plugin_is_released_by_a_word(shop):
+    """A quarantined plugin is let out, and starts."""
+    host = shop.ip.user_ns["shop"]
+    host.set_policy("billing", "quarantine")
+    host._supervisor._set_aside(host.plugins["billing"], "it failed")
+    assert "release 'billing'" in str(shop.run("%pb why billing"))
+    assert "started billing" in str(shop.run("%pb release billing"))
+
+
 def test_the_list_is_a_table_with_states(shop):
     """List names every plugin with version and state, as text and as HTML."""
     listed = shop.run("%pb list")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plugbook.host.host import Host as Host
     from plugbook.notebook import charts as charts
     from plugbook.plugins.builder import plugin as plugin
+    from plugbook.plugins.effects import Effects as Effects
     from plugbook.plugins.plugin import Plugin as Plugin
     from plugbook.plugins.plugin import on as on
     from plugbook.plugins.settings.marks import Hidden as Hidden
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from plugbook.trace.recording import open_recording as open_recording
 
 _FACE = {  # name -> module; a module that has the name itself is given whole
+    "Effects": "plugbook.plugins.effects",
     "Event": "plugbook.events.event",
     "Hidden": "plugbook.plugins.settings.marks",
     "Host": "plugbook.host.host",
@@ -48,6 +50,7 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
 }
 
 __all__ = [
+    "Effects",
     "Event",
     "Hidden",
     "Host",

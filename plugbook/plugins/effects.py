@@ -48,6 +48,8 @@ class Effects:
             for a pattern that denies too much is found out sooner than one that denies too little. What is compared is
             the qualified name of the function, such as ``smtplib.SMTP.send_message``, and the effect's own name.
 
+    ``Host([Billing], effects={"billing": Effects(retries=2, timeout=5.0, deny=["smtplib.*"])})``
+
     Raises:
         EffectError: a number is none, or below 0, or a pattern is no text.
     """
@@ -70,7 +72,7 @@ class Effects:
 class EffectRules(MutableMapping[str, Effects]):
     """What a host says about effects, by plugin name; ``"*"`` stands for every plugin. It counts from the next effect on.
 
-    >>> from plugbook import Host, Plugin
+    >>> from plugbook import Effects, Host, Plugin
     >>> class Billing(Plugin):
     ...     pass
     >>> host = Host([Billing])

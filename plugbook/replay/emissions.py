@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .stream import Row, Stream
 
 _RECENT: Final = 20_000
+_SOMEWHERE: Final = CallSite("")
 
 
 class Path(NamedTuple):
@@ -180,11 +181,8 @@ class Emissions:
         if delivery is None:
             return None
         run, seq, *_, live_plan = delivery
-        index = cause.seq - first - 1 if report is None else _index(report, cause.seq)
-        sites = self._plans[live_plan].sites
-        if not 0 <= index < len(sites):
-            return None
-        return Place(run, seq, sites[index].name, sites[index].plugin)
+        site = _site(report, self._plans[live_plan], cause.seq - first - 1, cause.seq)
+        return Place(run, seq, site.name, site.plugin)
 
     def _pending(self, event: Event, plugin: str, cause: Cause | None) -> Report:
         parent, root = (cause.seq, cause.root) if cause else (None, 0)
@@ -330,8 +328,20 @@ def _index(report: Report, seq: int) -> int:
     return (report.seq, *report.blocks).index(block) * (BLOCK - 1) + seq % BLOCK - 1
 
 
+def _site(report: Report | None, plan: HandlerPlan, index: int, seq: int) -> CallSite:
+    """Which handler a call is of; `_SOMEWHERE` where only a report could say that, and it is gone."""
+    if report is not None:
+        plan = report.plan
+        index = plan.site_of(_index(report, seq), report.ticks)
+    elif plan.layout == "spans":
+        return _SOMEWHERE
+    return plan.sites[index] if 0 <= index < len(plan.sites) else _SOMEWHERE
+
+
 def _live_call(event: int, plan: HandlerPlan, site: CallSite) -> int:
     """The call of this replay that stands for a recorded one, or the event itself where there is none."""
+    if plan.layout == "spans":  # the calls of such a plan are not numbered by its sites
+        return event
     for index, each in enumerate(plan.sites[: BLOCK - 1]):
         if (each.name, each.plugin) == (site.name, site.plugin):
             return event + 1 + index

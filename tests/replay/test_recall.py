@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from plugbook import Event, Host, Plugin, on, open_recording
 from plugbook.errors import EffectDeniedError, EffectReplayError, RecordedError
+from plugbook.events.middleware import retry, timing
 from plugbook.plugins.effects import Effects
 
 DEADLINE_S = 10.0
@@ -557,6 +558,49 @@ def test_a_closed_player_lets_effects_into_the_world_again(tmp_path):
         touched = WORLD.calls
         host.start()
         assert WORLD.calls == touched + 1
+
+
+def test_what_middleware_calls_again_is_given_back_again(tmp_path):
+    """Each attempt of a handler that is retried gets what the same attempt got, and what it publishes is held back."""
+    tries = []
+
+    def flaky(number: int) -> int:
+        tries.append(number)
+        if len(tries) % 3:
+            raise ConnectionError(f"try {len(tries)}")
+        return number
+
+    class Retried(Plugin):
+        def start(self, ctx):
+            self.got, self.told = [], []
+            for handler in (self.take, self.take_later):
+                ctx.subscribe(Asked, handler, middleware=(retry(attempts=3), timing(over=DEADLINE_S)))
+            ctx.subscribe(Told, lambda event: self.told.append(event.number))
+
+        def take(self, event):
+            self.ctx.publish(Told(number=event.number))
+            self.got.append(self.ctx.effect(flaky, event.number))
+
+        async def take_later(self, event):
+            self.got.append(self.ctx.effect(flaky, event.number))
+
+    with Host([Retried]) as host:
+        recording = host.record(tmp_path / "a.plugbook")
+        host.start()
+        for number in range(2):
+            host.publish(Asked(number=number))
+        live = host.plugins["retried"].instance
+        recording.close()
+        live = live.got, live.told
+    assert len(tries) == 12
+    with Host([Retried]) as host, host.replay(recording, rate=None) as player:
+        host.start()
+        player.play()
+        assert player.result.same, player.result
+        assert (player.result.effects.matched, player.result.matched) == (12, 6)
+        again = host.plugins["retried"].instance
+        assert (again.got, again.told) == live
+    assert len(tries) == 12
 
 
 SERVED = """

@@ -23,7 +23,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
-from pydantic_core import PydanticSerializationError
 
 from plugbook.errors import EffectReplayError, RecordedError
 from plugbook.trace.payload import HIDDEN, SUMMARY, PayloadEncoder, bounded
@@ -105,26 +104,33 @@ class ResultTypes:
 
     def text(self, f: Callable[..., Any], value: Any) -> tuple[JsonText, str]:
         """The JSON text of a result, and what a person should know of it: empty where it comes back as it is."""
-        adapter = self._adapter(f)
-        if adapter is not None and not isinstance(value, Iterator):  # writing an iterator would use it up
-            try:
-                written = adapter.dump_json(value, by_alias=True, round_trip=True, warnings="error").decode()
-                # Where it writes null for a number that is infinite, this refuses.
-                json.dumps(adapter.dump_python(value, mode="json", by_alias=True), allow_nan=False)
-                return JsonText(written), ""
-            except (PydanticSerializationError, ValueError):
-                pass
+        written = self._annotated_text(f, value)
+        if written is not None:
+            return JsonText(written), ""
+        kind = _type_name(type(value))
         try:
             plain = json.dumps(
                 value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
             )
-        except (TypeError, ValueError, RecursionError):
-            what = _type_name(type(value))
-            said = {"$lost": {"type": what, "summary": bounded(value, SUMMARY)}}
-            return JsonText(_encode(said)), f"a replay cannot give it back: {what} has no JSON form"
-        return JsonText(plain), "" if _is_plain(
-            value
-        ) else f"a replay gives plain JSON data back, not {_type_name(type(value))}"
+        except Exception:
+            said = {"$lost": {"type": kind, "summary": bounded(value, SUMMARY)}}
+            return JsonText(_encode(said)), f"a replay cannot give it back: {kind} has no JSON form"
+        remark = "" if _is_plain(value) else f"a replay gives plain JSON data back, not {kind}"
+        return JsonText(plain), remark
+
+    def _annotated_text(self, f: Callable[..., Any], value: Any) -> str | None:
+        """The JSON text as the annotation says it; None where there is none, or the value does not fit."""
+        adapter = self._adapter(f)
+        if adapter is None or isinstance(value, Iterator):  # writing an iterator would use it up
+            return None
+        # A serialiser or an == of somebody's may raise anything; the plugin has its result all the same.
+        try:
+            text = adapter.dump_json(value, by_alias=True, round_trip=True, warnings="error").decode()
+            # A model without a configuration for it writes null for a number that is infinite.
+            is_whole = "null" not in text or adapter.validate_json(text) == value
+        except Exception:
+            return None
+        return text if is_whole else None
 
     def value(self, f: Callable[..., Any], name: str, text: str) -> Any:
         """The result that a JSON text stands for.

@@ -9,7 +9,13 @@ from playwright.sync_api import expect
 from tests.browser.lab import Lab
 
 GUIDE = Path(__file__).parents[2] / "notebooks"
-CHARTS = {"00-quickstart": 3, "01-debug-a-real-plugin-system": 2, "architecture": 0}
+CHARTS = {
+    "00-quickstart": 3,
+    "01-debug-a-real-plugin-system": 2,
+    "architecture": 0,
+    "lifecycle": 0,
+    "patterns/observer": 1,
+}
 LEAST_MARKS = 10
 
 DRAWN = """() => [...document.querySelectorAll('.vega-embed')].map(chart => {

@@ -234,11 +234,11 @@ class Configuring:
             raise
 
     def _tell_plugin(self, turn: _Turn) -> None:
-        listen = getattr(turn.handle.instance, "on_config_change", None)
-        if listen is None:
+        instance = turn.handle.instance
+        if instance is None:
             return
         try:
-            result = listen(turn.old.config, turn.new.config)
+            result = instance.on_config_change(turn.old.config, turn.new.config)
             if must_be_awaited(result):
                 self._engine.bus.loop.run(_awaited(result))
         except Exception as raised:

@@ -43,11 +43,15 @@ _MARK = "__plugbook_on__"
 PLACE = "__plugbook_place__"
 """Under this name a class that no class statement made says where it was written."""
 _TO_START = "Call it start(self, ctx)"
+_TO_LISTEN = "Call it on_config_change(self, old, new)"
 _TO_STOP = "Call ctx.defer(self.{name}) in start, and it runs at stop, whatever happened"
 _NEVER_CALLED = {
     "on_start": _TO_START,
     "setup": _TO_START,
     "activate": _TO_START,
+    "config_changed": _TO_LISTEN,
+    "on_config_changed": _TO_LISTEN,
+    "on_configure": _TO_LISTEN,
     "stop": _TO_STOP,
     "on_stop": _TO_STOP,
     "teardown": _TO_STOP,
@@ -159,7 +163,8 @@ class Plugin:
     A capability is a word that decides who starts before whom. The objects that plugins give each other
     are services, by type: ``ctx.provide(Books, books)`` in one `start`, ``ctx.get(Books)`` in another.
 
-    A nested pydantic model called ``Config`` describes its options. An instance is made without
+    A nested pydantic model called ``Config`` describes its options. They change while the plugin runs, which it
+    is told by `on_config_change`; see `Host.configure`. An instance is made without
     arguments for each generation of the code; what a plugin takes, it takes in `start`, through `ctx`.
 
     Example:
@@ -202,11 +207,22 @@ class Plugin:
         cls.Config = inherited_config(cls, place)
         _check_init(cls, place)
         _check_start(cls, place)
+        _check_listener(cls, place)
         cls._handlers = _collect_handlers(cls)
         _warn_of_uncalled(cls, place)
 
     def start(self, ctx: Context) -> Awaitable[None] | None:
         """Take what the plugin needs, through `ctx`; may be async. The default takes nothing."""
+
+    def on_config_change(self, old: Any, new: Any) -> Awaitable[None] | None:
+        """Go on with another configuration, which is in ``ctx.config`` already; may be async. The default does nothing.
+
+        What it raises refuses the new configuration: the old one is back, so leave the plugin as it was.
+
+        Args:
+            old: the configuration until now, an instance of ``Config``.
+            new: the one from now on. Options marked `NeedsRestart` never differ, for they restart the plugin instead.
+        """
 
     @classmethod
     def handlers(cls) -> tuple[HandlerSpec, ...]:
@@ -292,19 +308,32 @@ def _check_init(cls: type[Plugin], place: str) -> None:
 
 
 def _check_start(cls: type[Plugin], place: str) -> None:
-    start = inspect.getattr_static(cls, "start")
+    remedy = ". For what runs at stop there is ctx.defer"
+    _check_called(cls, place, "start(self, ctx)", "the plugin's context", instead_of_yield=remedy)
+
+
+def _check_listener(cls: type[Plugin], place: str) -> None:
+    _check_called(cls, place, "on_config_change(self, old, new)", "the old and the new configuration")
+
+
+def _check_called(
+    cls: type[Plugin], place: str, wanted: str, arguments: str, *, instead_of_yield: str = ""
+) -> None:
+    """Check that the host can call a method as it will, which is written as `wanted`."""
+    name, count = wanted.partition("(")[0], wanted.count(",") + 1
+    method, bound = inspect.getattr_static(cls, name), getattr(cls, name)
     problem = ""
-    if not isinstance(start, FunctionType | staticmethod | classmethod):
-        problem = f"start is a {type(start).__name__}, not a method"
-    elif inspect.isgeneratorfunction(cls.start) or inspect.isasyncgenfunction(cls.start):
-        problem = "start yields, so calling it would run nothing. For what runs at stop there is ctx.defer"
-    elif isinstance(start, FunctionType):
+    if not isinstance(method, FunctionType | staticmethod | classmethod):
+        problem = f"{name} is a {type(method).__name__}, not a method"
+    elif inspect.isgeneratorfunction(bound) or inspect.isasyncgenfunction(bound):
+        problem = f"{name} yields, so calling it would run nothing{instead_of_yield}"
+    elif isinstance(method, FunctionType):
         try:
-            inspect.signature(start).bind(None, None)
+            inspect.signature(method).bind(*[None] * count)
         except TypeError:
-            problem = f"start takes {inspect.signature(start)}, but it is called with the plugin's context"
+            problem = f"{name} takes {inspect.signature(method)}, but it is called with {arguments}"
     if problem:
-        msg = f"{place}: {problem}. Write def start(self, ctx)."
+        msg = f"{place}: {problem}. Write def {wanted}."
         raise ManifestError(msg, plugin=cls.manifest.name)
 
 

@@ -92,6 +92,16 @@ def test_a_host_shows_its_plugins_and_why_one_failed(shop):
     assert "RuntimeError: &lt;script&gt;" in shown
 
 
+def test_options_are_shown_with_their_sources(ip, shop):
+    """A configuration is a table of values and who said so, with what others say below, escaped."""
+    shop.configure("billing", currency=EVIL)
+    shown = ip.display_formatter.format(shop.config_of("billing"))[0]["text/html"]
+    assert "live edit at" in shown
+    assert "EUR" in shown
+    assert EVIL not in shown
+    assert "no options" in pictures.config(shop.config_of("ledger"))
+
+
 def test_plans_changes_and_whys_are_told(shop):
     """A plan lists its steps before they are done, changes what was done, a why its chain and the remedy."""
     assert "nothing was done yet" in pictures.plan(shop.plan("stop", "ledger"))

@@ -198,10 +198,12 @@ def test_importing_plugin_costs_little_more_than_one_model():
         ("def start(self, ctx, more): pass", "def start(self, ctx)"),
         ("def start(self, ctx): yield", "ctx.defer"),
         ("start = 3", "not a method"),
+        ("def on_config_change(self, new): pass", "def on_config_change(self, old, new)"),
+        ("def on_config_change(self, old, new): yield", "would run nothing. Write"),
     ],
 )
-def test_a_start_that_could_not_be_called_is_refused_in_the_class_statement(signature, text):
-    """What start takes is checked where it is written, as it is for handlers."""
+def test_a_method_that_could_not_be_called_is_refused_in_the_class_statement(signature, text):
+    """What start and on_config_change take is checked where it is written, as it is for handlers."""
     with pytest.raises(ManifestError, match=re.escape(text)) as caught:
         define(signature)
     assert "sample.py:1" in str(caught.value)
@@ -215,7 +217,12 @@ def test_a_start_that_can_be_called_is_taken(signature):
 
 
 @pytest.mark.parametrize(
-    ("name", "remedy"), [("stop", "ctx.defer(self.stop)"), ("on_start", "start(self, ctx)")]
+    ("name", "remedy"),
+    [
+        ("stop", "ctx.defer(self.stop)"),
+        ("on_start", "start(self, ctx)"),
+        ("on_configure", "on_config_change(self, old, new)"),
+    ],
 )
 def test_a_method_that_nobody_calls_is_warned_of(name, remedy):
     """Who expects the host to call another system's method is told what to write instead."""

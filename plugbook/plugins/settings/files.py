@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from .fields import Path
 
+_CLOSING = ("]", "}", '"""', "'''")
+
 
 class ConfigFile:
     """What a configuration file says.
@@ -136,17 +138,19 @@ def _lines_of(text: str) -> dict[Path, int]:
 def _statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
     """Line, content and kind of each statement: as few lines as make TOML by themselves."""
     lines = text.split("\n")
-    begin, end = 0, 1
-    while end <= len(lines):
+    begin = 0
+    for end, line in enumerate(lines, 1):
+        # What goes on over several lines ends where something is closed; without this a long list takes seconds.
+        if end > begin + 1 and not any(closing in line for closing in _CLOSING):
+            continue
         statement = "\n".join(lines[begin:end])
         try:
             content = tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:  # a text or a list that goes on in the next line
-            end += 1
+        except tomllib.TOMLDecodeError:
             continue
         if content:
             yield begin + 1, content, statement.lstrip().startswith("[")
-        begin, end = end, end + 1
+        begin = end
 
 
 def _header(content: Any, counts: dict[Path, int]) -> Path:

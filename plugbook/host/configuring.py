@@ -14,7 +14,7 @@ from plugbook.plugins.config import check_known, check_options
 from plugbook.plugins.scope import must_be_awaited
 from plugbook.plugins.settings.difference import differing
 from plugbook.plugins.settings.fields import Path, shown
-from plugbook.plugins.settings.layers import Layer, Layers, Said, leaves
+from plugbook.plugins.settings.layers import Layer, Layers, Said, known_path, leaves
 from plugbook.plugins.settings.marks import harmless, masked, needs_restart, secrets_in, without_secrets
 from plugbook.plugins.settings.view import PluginConfig, look
 from plugbook.trace.record import describe_error
@@ -101,18 +101,19 @@ class Configuring:
         if not options:
             msg = f"nothing was said about {name!r}. Give the options to change, as in currency='USD'."
             raise ConfigError(msg, plugin=name)
-        edit = Said(Layer.LIVE, options, f"live edit at {_moment()}")
-        kept = tuple(_cleared(handle.edits, list(leaves(options))))
+        model = self._class_of(handle, "configure").Config
+        edit = Said(Layer.LIVE, options, f"live edit at {_moment()}").renamed(model)
+        kept = tuple(_cleared(handle.edits, list(leaves(edit.options))))
         return self._take_all([self._turn(handle, (*kept, edit), "live edit")])
 
     def reset(self, name: str, options: tuple[str, ...]) -> Changes:
         """Take live edits back: of these options, or of all."""
         handle = self._registry[name]
-        plugin_class = self._class_of(handle, "reset_config")
+        model = self._class_of(handle, "reset_config").Config
         paths: list[Path] = [tuple(option.split(".")) for option in options]
         for path in paths:
-            check_known(name, plugin_class.Config, path)
-        edits = tuple(_cleared(handle.edits, paths)) if options else ()
+            check_known(name, model, path)
+        edits = tuple(_cleared(handle.edits, [known_path(model, path) for path in paths])) if paths else ()
         if [each.options for each in edits] == [each.options for each in handle.edits]:
             return Changes()
         return self._take_all([self._turn(handle, edits, "live edits taken back")])
@@ -139,6 +140,8 @@ class Configuring:
     def warn_of_strangers(self) -> None:
         """Warn, once each, of tables and variables that name no plugin, and of variables that name no option."""
         sources, handles = self._engine.sources, self._registry.handles
+        if sources.are_silent:
+            return
         models = {name: _model_of(handle) for name, handle in handles.items()}
         found = list(sources.unknown_plugins(models))
         for name, handle in handles.items():

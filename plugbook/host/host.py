@@ -561,7 +561,8 @@ class Host(Supervised, Asking):
             payloads: ``full``, ``summary``, ``reference`` or ``none``.
             cap_bytes: the longest payload kept in full.
             redact: names of fields whose values are hidden, at any depth; see `Recorder`. Messages of exceptions and
-                texts of logs are not searched by name: keep secrets out of them.
+                texts of logs are not searched by name: keep secrets out of them. Those that plugins are configured
+                with are hidden wherever they stand.
             sources: whether to keep the source text of handlers.
 
         Raises:

@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, Field, SecretStr
 
 from plugbook import Event, Host, NeedsRestart, Plugin, on
 from plugbook.errors import (
@@ -296,6 +296,23 @@ def test_live_edits_are_taken_back(host):
     assert str(host.reset_config("billing")) == "nothing to do"
 
 
+def test_an_option_with_two_names_is_one():
+    """What was changed by one of its names is changed again and taken back by another."""
+
+    class Named(Plugin):
+        class Config(BaseModel):
+            most: int = Field(1, validation_alias=AliasChoices("max", "limit"))
+
+    with Host([Named]) as host:
+        host.start()
+        host.configure("named", limit=3)
+        host.configure("named", max=4)
+        assert len(host.plugins["named"].edits) == 1
+        assert host.config_of("named")["max"].value == 4
+        host.reset_config("named", "limit")
+        assert host.plugins["named"].config.most == 1
+
+
 def test_edits_that_are_overridden_are_forgotten(host):
     """A thousand changes of one option keep one edit."""
     for number in range(1_000):
@@ -446,7 +463,13 @@ def test_a_secret_is_never_seen(host, file, tmp_path, monkeypatch):
                 host.configure("billing", wrong)
             error = caught.value
             seen += [error, error.__cause__, error.__context__]
-        seen += [host, host.plugins["billing"], billing(host).ctx, billing(host).ctx.config]
+        seen += [
+            host,
+            host.plugins["billing"],
+            host.plugins["billing"].edits,
+            billing(host).ctx,
+            billing(host).ctx.config,
+        ]
         seen += [host.plugins["billing"].config, host.why("billing")]
         rows = host.recording.changes()
         seen.append(rows.to_string())

@@ -62,6 +62,11 @@ class Environment:
         )
         raise ConfigError(msg)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no variable begins like that."""
+        return not self._variables
+
     def said(self, plugin: str, model: type[BaseModel]) -> Iterator[Said]:
         """What the variables say about a plugin's options, one by one."""
         for name, option in self._of(plugin).items():
@@ -109,12 +114,10 @@ class Environment:
 
     def _of(self, plugin: str) -> dict[str, str]:
         """The variables of a plugin, each with what it says after the plugin's name; tables before what is in them."""
+        if self.is_empty:
+            return {}
         begin = self.name_of(plugin, "")
-        found = {
-            name: name[len(begin) :]
-            for name in self._variables
-            if name.upper().startswith(begin) and self.prefix is not None
-        }
+        found = {name: name[len(begin) :] for name in self._variables if name.upper().startswith(begin)}
         return dict(sorted(found.items(), key=lambda item: item[1].count("__")))
 
 

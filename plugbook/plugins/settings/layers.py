@@ -35,7 +35,7 @@ class Said:
     """
 
     layer: Layer
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)  # secrets may be among them
     where: str | Callable[[Path], str]
     _given: dict[Path, str] = field(default_factory=dict, repr=False)
 
@@ -155,6 +155,11 @@ def nested(path: Path, value: Any) -> dict[str, Any]:
         value = {str(part): value}
     options: dict[str, Any] = value
     return options
+
+
+def known_path(model: type[BaseModel] | None, path: Path) -> Path:
+    """A path by the names that stand for all the names of its options."""
+    return next(leaves(Said(Layer.LIVE, nested(path, None), "").renamed(model).options))
 
 
 def leaves(options: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -48,15 +49,16 @@ class Hidden:
 
 def needs_restart(model: type[BaseModel], path: Path) -> bool:
     """Whether an option, or a table that it is in, is marked so."""
-    return any(_is_marked(field, NeedsRestart, "restart") for _, field in _fields_on(model, path))
+    fields = (field for _, field in _along(model, path))
+    return any(field is not None and _mark(field, NeedsRestart, "restart") for field in fields)
 
 
 def is_secret(model: type[BaseModel], path: Path) -> bool:
     """Whether what is at a path must not be shown: by its type, by a mark, or because its name says so."""
-    fields = _fields_on(model, path)
-    if any(_is_secret_field(names, field) for names, field in fields):
-        return True
-    return any(looks_secret(str(key)) for key in path[len(fields) :])
+    return any(
+        looks_secret(names[0]) if field is None else _is_secret_field(names, field)
+        for names, field in _along(model, path)
+    )
 
 
 def looks_secret(name: str) -> bool:
@@ -79,8 +81,9 @@ def masked(value: Any) -> Any:
             for name, each in value.__dict__.items()
             if name in fields
         } | masked(dict(extra))
-    if isinstance(value, Mapping):
-        return {key: mask(each) if looks_secret(str(key)) else masked(each) for key, each in value.items()}
+    members = _members(value)
+    if members is not None:
+        return {key: mask(each) if looks_secret(str(key)) else masked(each) for key, each in members.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [masked(each) for each in value]
     return mask(value) if hasattr(type(value), "get_secret_value") else value
@@ -141,20 +144,21 @@ def harmless(error: BaseException, secrets: Iterable[str]) -> BaseException | No
     return error if without_secrets(told, secrets) == told else None
 
 
-def _fields_on(model: type[BaseModel], path: Path) -> list[tuple[tuple[str, ...], FieldInfo]]:
-    """The fields that a path leads through, as far as models go, each with the names it is given by."""
-    found: list[tuple[tuple[str, ...], FieldInfo]] = []
-    inner: type[BaseModel] | None = model
+def _along(model: type[BaseModel], path: Path) -> Iterator[tuple[tuple[str, ...], FieldInfo | None]]:
+    """The names that a path leads through, each with its field; keys and indices of containers have none."""
+    annotation: Any = model
     for part in path:
-        if inner is None:
-            break
-        name = part if part in inner.model_fields else accepted(inner).get(str(part))
-        if name is None:
-            break
-        field = inner.model_fields[str(name)]
-        found.append(((str(name), str(part)), field))
-        inner = nested_model(field.annotation)
-    return found
+        inner = nested_model(annotation)
+        name = accepted(inner).get(str(part), str(part)) if inner is not None else ""
+        field = inner.model_fields.get(name) if inner is not None else None
+        yield (str(part), name) if field is not None else (str(part),), field
+        annotation = field.annotation if field is not None else _held(annotation)
+
+
+def _held(annotation: Any) -> Any:
+    """The one model that a container holds, if it does."""
+    models = [kind for kind in contents(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return models[0] if len(models) == 1 else None
 
 
 def _is_secret_field(names: Iterable[str], field: FieldInfo) -> bool:
@@ -167,16 +171,21 @@ def _is_secret_field(names: Iterable[str], field: FieldInfo) -> bool:
     return any(map(looks_secret, names)) and not kinds <= _COUNTED
 
 
-def _is_marked(field: FieldInfo, mark: type[Any], word: str) -> bool:
-    return bool(_mark(field, mark, word))
-
-
 def _mark(field: FieldInfo, mark: type[Any], word: str) -> bool | None:
     """What a field says of itself by a mark or a word; None where it says nothing."""
     if any(each is mark or isinstance(each, mark) for each in field.metadata):
         return True
     extra = field.json_schema_extra
     return bool(extra[word]) if isinstance(extra, dict) and word in extra else None
+
+
+def _members(value: Any) -> Mapping[Any, Any] | None:
+    """What a mapping, a dataclass or a named tuple holds by name."""
+    if isinstance(value, Mapping):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+    return value._asdict() if isinstance(value, tuple) and hasattr(value, "_asdict") else None
 
 
 def _bare(value: Any) -> Any:

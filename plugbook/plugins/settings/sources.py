@@ -47,6 +47,11 @@ class Sources:
         file = ConfigFile(self.file.path) if self.file is not None else None
         return Sources(file, Environment(self.environment.prefix))
 
+    @property
+    def are_silent(self) -> bool:
+        """Whether they say nothing at all."""
+        return self.file is None and self.environment.is_empty
+
     def layers(
         self,
         plugin: str,

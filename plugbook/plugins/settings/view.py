@@ -194,5 +194,10 @@ def _value(values: Any, name: str, key: str) -> tuple[bool, Any]:
 
 
 def _text(value: Any) -> str:
-    text = HIDDEN if value == HIDDEN else repr(value)
+    if isinstance(value, str) and value == HIDDEN:
+        return HIDDEN
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

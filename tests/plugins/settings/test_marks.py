@@ -1,6 +1,7 @@
 """Marks: what is secret is found by type, name or mark, and never seen."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import pytest
 from pydantic import BaseModel, Field, SecretBytes, SecretStr
@@ -43,6 +44,16 @@ def test_names_that_only_look_alike(name):
 class Inner(BaseModel):
     token: str = "s3cret-inner"
     size: int = 1
+    pin: SecretStr = SecretStr("s3cret-pin")
+
+
+@dataclass
+class Account:
+    password: str = "s3cret-account"
+
+
+class Pair(NamedTuple):
+    token: str = "s3cret-pair"
 
 
 class Config(BaseModel):
@@ -58,6 +69,8 @@ class Config(BaseModel):
     headers: dict[str, str] = {"Api-Key": "s3cret-header", "Agent": "shop"}
     credentials: Inner = Inner()
     empty: SecretStr = SecretStr("")
+    account: Account = Account()
+    pair: Pair = Pair()
     port: Annotated[int, NeedsRestart] = 80
     path: str = Field("/", json_schema_extra={"restart": True})
 
@@ -76,7 +89,7 @@ def test_what_is_masked_shows_no_secret():
 def test_a_configuration_leaves_its_secrets_out_of_its_own_repr():
     """Once a host has seen the model, logging a configuration whole shows no secret field."""
     masked(Config())
-    assert "s3cret" not in repr(Config(headers={}))
+    assert "s3cret" not in repr(Config(headers={}, account=Account(""), pair=Pair("")))
     assert "token_url='plain'" in repr(Config())
 
 
@@ -84,6 +97,8 @@ def test_marks_are_found_by_path():
     """What a table is marked with holds for what is in it."""
     assert is_secret(Config, ("credentials", "size"))
     assert is_secret(Config, ("inner", "token"))
+    assert is_secret(Config, ("list_of", 0, "pin"))
+    assert not is_secret(Config, ("list_of", 0, "size"))
     assert is_secret(Config, ("headers", "Api-Key"))
     assert not is_secret(Config, ("inner", "size"))
     assert needs_restart(Config, ("port",))

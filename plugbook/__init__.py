@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from plugbook.plugins.effects import Effects as Effects
     from plugbook.plugins.plugin import Plugin as Plugin
     from plugbook.plugins.plugin import on as on
+    from plugbook.plugins.policy import Restart as Restart
     from plugbook.plugins.settings.marks import Hidden as Hidden
     from plugbook.plugins.settings.marks import NeedsRestart as NeedsRestart
     from plugbook.trace.recording import open_recording as open_recording
@@ -38,6 +39,7 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
     "NeedsRestart": "plugbook.plugins.settings.marks",
     "PlugbookError": "plugbook.errors",
     "Plugin": "plugbook.plugins.plugin",
+    "Restart": "plugbook.plugins.policy",
     "attach": "plugbook.adapters",
     "charts": "plugbook.notebook.charts",
     "current": "plugbook.host.current",
@@ -57,6 +59,7 @@ __all__ = [
     "NeedsRestart",
     "PlugbookError",
     "Plugin",
+    "Restart",
     "attach",
     "charts",
     "current",

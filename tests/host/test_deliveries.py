@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugbook import Event, Host, Plugin, on
+from plugbook import Event, Host, Plugin, Restart, on
 from plugbook.errors import LifecycleError, UnknownPluginError
-from plugbook.plugins.policy import Restart
 from tests.host.timer import timed
 
 pytestmark = pytest.mark.usefixtures("no_leaked_threads")
 
 
-class Order(Event, topic="order"):
+class Order(Event, topic="sale"):
     number: int
     is_bad: bool = False
 

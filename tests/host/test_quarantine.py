@@ -12,7 +12,7 @@ from plugbook import Event, Host, Plugin, on
 from plugbook.errors import QuarantineError
 
 
-class Order(Event, topic="order"):
+class Order(Event, topic="sale"):
     amount: int
 
 

@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugbook import Event, Host, Plugin, on
+from plugbook import Event, Host, Plugin, Restart, on
 from plugbook.errors import LifecycleError, ManifestError, PluginError, UnknownPluginError
-from plugbook.plugins.policy import Restart
 from tests.host.timer import timed
 
 pytestmark = pytest.mark.usefixtures("no_leaked_threads")
 
 
-class Order(Event, topic="order"):
+class Order(Event, topic="sale"):
     amount: int
 
 
@@ -546,7 +545,7 @@ def test_handlers_connected_in_start_are_under_the_policy_too():
         host.publish(GOOD)
         assert host.states == {"dynamic": "quarantined"}
         host.publish(GOOD)
-        assert [letter.topic for letter in host.dead_letters("dynamic")] == ["order"]
+        assert [letter.topic for letter in host.dead_letters("dynamic")] == ["sale"]
 
 
 def test_a_plugin_that_never_ran_is_not_supervised():

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from plugbook import Event, Host, Plugin, on
-from plugbook.plugins.policy import Restart
+from plugbook import Event, Host, Plugin, Restart, on
 from tests.host.timer import timed
 
 pytestmark = pytest.mark.usefixtures("no_leaked_threads")
 
 
-class Order(Event, topic="order"):
+class Order(Event, topic="sale"):
     number: int
 
 

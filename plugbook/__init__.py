@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plugbook.host.host import Host as Host
     from plugbook.notebook import charts as charts
     from plugbook.plugins.builder import plugin as plugin
+    from plugbook.plugins.bundle import Bundle as Bundle
     from plugbook.plugins.effects import Effects as Effects
     from plugbook.plugins.plugin import Plugin as Plugin
     from plugbook.plugins.plugin import on as on
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from plugbook.trace.recording import open_recording as open_recording
 
 _FACE = {  # name -> module; a module that has the name itself is given whole
+    "Bundle": "plugbook.plugins.bundle",
     "Effects": "plugbook.plugins.effects",
     "Event": "plugbook.events.event",
     "Hidden": "plugbook.plugins.settings.marks",
@@ -52,6 +54,7 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
 }
 
 __all__ = [
+    "Bundle",
     "Effects",
     "Event",
     "Hidden",

@@ -146,6 +146,11 @@ class Engine:
             self._move(handle, Request.STARTED, reason, begun)
         return None
 
+    def refuse(self, handle: PluginHandle, error: Exception) -> None:
+        """Fail a start before it begins, for a reason that lies in another plugin."""
+        with self._transition(handle, Request.START, ""):
+            self._fail(handle, "start", error, tick())
+
     def stop(self, handle: PluginHandle, reason: str = "") -> BaseException | None:
         """Run every cleanup, last in first out; the plugin is stopped, or failed if one of them was."""
         with self._transition(handle, Request.STOP, reason):

@@ -19,6 +19,7 @@ from plugbook.errors import (
 from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus
 from plugbook.plugins.builder import PluginBuilder, as_class
+from plugbook.plugins.bundle import gather
 from plugbook.plugins.config import check_config, check_names, check_options
 from plugbook.plugins.discovery import discover, discover_in
 from plugbook.plugins.leaks import Leaks, find_leaks
@@ -164,7 +165,7 @@ class Host(Supervised, Asking):
         given = check_config(config)
         for plugin_class in map(as_class, _several(plugins)):
             manifest = _manifest_of(plugin_class)
-            self._requests.add(manifest, plugin_class, given.get(manifest.name))
+            self._requests.add(manifest, plugin_class, gather(manifest, plugin_class, given))
         check_names(given, self.plugins)
         for name, policy in (policies or {}).items():
             self.set_policy(name, policy)

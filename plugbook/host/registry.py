@@ -66,12 +66,7 @@ class Registry:
         Raises:
             ManifestError: there is one of that name.
         """
-        if manifest.name in self.handles:
-            msg = (
-                f"there is a plugin {manifest.name!r} on this host already. "
-                "Remove it first, or add with replace=True."
-            )
-            raise ManifestError(msg, plugin=manifest.name, field="name")
+        self.check_free(manifest.name)
         handle = self.handles[manifest.name] = PluginHandle(
             manifest, plugin_class, check_options(manifest.name, options)
         )
@@ -141,6 +136,26 @@ class Registry:
             handle.manifest = manifest
             self._is_stale = True
 
+    def members_of(self, name: str) -> tuple[str, ...]:
+        """The plugins on this host that a bundle is made of, those of bundles inside it before them."""
+        found: dict[str, None] = {}
+        for member in self.handles[name].manifest.members:
+            if member in self.handles:
+                found |= dict.fromkeys((*self.members_of(member), member))
+        return tuple(found)
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that is taken.
+
+        Raises:
+            ManifestError: there is a plugin of that name.
+        """
+        if name in self.handles:
+            msg = (
+                f"there is a plugin {name!r} on this host already. Remove it first, or add with replace=True."
+            )
+            raise ManifestError(msg, plugin=name, field="name")
+
     # -- plans ------------------------------------------------------------------------------------
 
     def plan(self, action: str, name: str) -> Plan:
@@ -170,27 +185,34 @@ class Registry:
         if problem is not None:
             return Plan("start", name, (), problem)
         idle = [need for need in resolution.requirements_of(name) if not self.handles[need].is_active]
-        steps = [Step("start", need, f"{name} needs it") for need in idle]
+        steps = [Step("start", need, self._made_of(need) or f"{name} needs it") for need in idle]
         if not handle.is_active:
             steps.append(Step("start", name))
         return Plan("start", name, tuple(steps))
 
     def plan_stop(self, handle: PluginHandle) -> Plan:
-        """Stop those who need it, last things first, then itself.
+        """Stop those who need it, last things first, then itself; of a bundle, then its members.
 
         Raises:
             LifecycleError: it is not active.
         """
-        next_state(handle.name, handle.state, Request.STOP)
-        dependents = self.in_stop_order(self.resolve().dependents_of(handle.name))
-        steps = [Step("stop", each, f"it needs {handle.name}") for each in dependents]
-        return Plan("stop", handle.name, (*steps, Step("stop", handle.name)))
+        name, members = handle.name, self.members_of(handle.name)
+        if not any(self.handles[member].is_active for member in members):
+            next_state(name, handle.state, Request.STOP)
+        resolution = self.resolve()
+        whole = {name, *members}
+        because = {
+            each: f"it needs {needed}"
+            for needed in (*members, name)
+            for each in resolution.dependents_of(needed)
+        }
+        because |= {member: self._made_of(member) for member in members} | {name: ""}
+        order = self.in_stop_order(whole.union(because))
+        return Plan("stop", name, tuple(Step("stop", each, because[each]) for each in order))
 
     def plan_remove(self, handle: PluginHandle) -> Plan:
-        """Stop it, where it is active, and unload it."""
-        stops = self.plan_stop(handle).steps if handle.is_active else ()
-        unload = () if handle.state is State.UNLOADED else (Step("unload", handle.name),)
-        return Plan("remove", handle.name, (*stops, *unload))
+        """Stop it, where it is active, and unload it; of a bundle, its members as well."""
+        return Plan("remove", handle.name, (*self._stops(handle), *self._unloads(handle)))
 
     def in_stop_order(self, names: Iterable[str]) -> list[str]:
         """Those of the names that are active, dependents first."""
@@ -202,9 +224,26 @@ class Registry:
         return self._plan_again("restart", handle, self.plan_stop(handle).steps, ())
 
     def _plan_reload(self, handle: PluginHandle) -> Plan:
-        stops = self.plan_stop(handle).steps if handle.is_active else ()
-        anew = (Step("unload", handle.name), Step("load", handle.name))
-        return self._plan_again("reload", handle, stops, anew)
+        unloads = self._unloads(handle) or (Step("unload", handle.name),)
+        return self._plan_again("reload", handle, self._stops(handle), (*unloads, Step("load", handle.name)))
+
+    def _stops(self, handle: PluginHandle) -> tuple[Step, ...]:
+        whole = (handle.name, *self.members_of(handle.name))
+        return self.plan_stop(handle).steps if any(self.handles[each].is_active for each in whole) else ()
+
+    def _made_of(self, name: str) -> str:
+        """Why a member is part of a request about its bundle; ``""`` of any other plugin."""
+        bundle = self.handles[name].manifest.bundle
+        return f"{bundle} is made of it" if bundle in self.handles else ""
+
+    def _unloads(self, handle: PluginHandle) -> tuple[Step, ...]:
+        name = handle.name
+        whole = (name, *reversed(self.members_of(name)))
+        return tuple(
+            Step("unload", each, "" if each == name else self._made_of(each))
+            for each in whole
+            if self.handles[each].state is not State.UNLOADED
+        )
 
     def _plan_again(
         self, action: str, handle: PluginHandle, stops: tuple[Step, ...], between: tuple[Step, ...]

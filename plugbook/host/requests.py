@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from plugbook.plugins.config import check_options
+from plugbook.errors import LifecycleError, PluginError
+from plugbook.plugins.bundle import members_of, unfold
 from plugbook.plugins.lifecycle import State
 from plugbook.plugins.settings.fields import accepted
+from plugbook.trace.telling import tell
 
 from .plan import Changes, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from plugbook.plugins.bundle import Entry
     from plugbook.plugins.discovery import Found
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.plugin import Plugin
@@ -88,19 +91,17 @@ class Requests:
         edits: tuple[Said, ...] = ()
         if options is None:
             options, edits, dropped = _kept(old, plugin_class)
-        if plugin_class is not None:  # before anything is stopped for it
-            given = check_options(manifest.name, options)
-            sources = self._engine.sources
-            self._engine.settle(
-                plugin_class, sources.layers(manifest.name, plugin_class.Config, given, edits)
-            )
+            options |= self._options_of_members(plugin_class)
+        entries = tuple(unfold(manifest, plugin_class, options))
+        self._check(entries, manifest.name, edits)  # before anything is stopped for it
         stopped = [step.plugin for step in self._registry.plan_stop(old)] if old.is_active else []
-        changes = self.remove(manifest.name)
+        changes = self._remove(old)
         handle = self._register(manifest, plugin_class, options)
         handle.generation, handle.edits = old.generation, edits
         because = f"without {', '.join(dropped)}, which it no longer takes" if dropped else ""
         changes.done.append(Step("add", manifest.name, because))
-        return self.start_if_running(reversed(stopped or [manifest.name]), changes)
+        again = [name for name in reversed(stopped) if name in self._registry.handles]
+        return self.start_if_running(again or [manifest.name], changes)
 
     def discover(self, found: Iterable[Found]) -> Changes:
         """Put plugins on the host that were found; of each the version that fits best."""
@@ -118,13 +119,19 @@ class Requests:
         return self.start_if_running([step.plugin for step in changes.done], changes)
 
     def remove(self, name: str) -> Changes:
-        """Stop a plugin, unload it and forget it."""
+        """Stop a plugin, unload it and forget it, with its members where it is a bundle.
+
+        Raises:
+            LifecycleError: it is a member of a bundle.
+        """
         handle = self._registry[name]
-        changes = self.carry_out(self._registry.plan_remove(handle))
-        self._registry.remove(name)
-        self.removed = [each for each in (*self.removed, handle) if each.former or each.begun]
-        self._engine.note("remove", handle)
-        return changes
+        if handle.manifest.bundle in self._registry.handles:
+            msg = (
+                f"{name} is a member of the bundle {handle.manifest.bundle!r}. Remove the bundle, or stop the "
+                "member alone."
+            )
+            raise LifecycleError(msg, plugin=name, state=handle.state.value, request="remove")
+        return self._remove(handle)
 
     def carry_out(self, plan: Plan) -> Changes:
         """Do what a plan says; what a failed step makes impossible is left out."""
@@ -146,10 +153,41 @@ class Requests:
     def _register(
         self, manifest: Manifest, plugin_class: type[Plugin] | None, options: Mapping[str, Any]
     ) -> PluginHandle:
-        handle = self._registry.add(manifest, plugin_class, options)
-        self._engine.note("add", handle)
-        self._admit(handle)
+        """Put a plugin on the host, and the members of a bundle before it; all of them, or none."""
+        entries = tuple(unfold(manifest, plugin_class, options))
+        for entry in entries:
+            self._registry.check_free(entry.manifest.name)
+        for entry in entries:
+            handle = self._registry.add(*entry)
+            self._engine.note("add", handle)
+            self._admit(handle)
         return handle
+
+    def _remove(self, handle: PluginHandle) -> Changes:
+        changes = self.carry_out(self._registry.plan_remove(handle))
+        for name in (handle.name, *reversed(self._registry.members_of(handle.name))):
+            gone = self._registry[name]
+            self._registry.remove(name)
+            self.removed = [each for each in (*self.removed, gone) if each.former or each.begun]
+            self._engine.note("remove", gone)
+        return changes
+
+    def _options_of_members(self, plugin_class: type[Plugin] | None) -> dict[str, Any]:
+        """What the members that a new generation of a bundle has were given, as it is nested in its options."""
+        options: dict[str, Any] = {}
+        for name, member in members_of(plugin_class).items():
+            old = self._registry.handles.get(member.manifest.name)
+            if old is not None:
+                options[name] = _kept(old, member)[0] | self._options_of_members(member)
+        return options
+
+    def _check(self, entries: Iterable[Entry], name: str, edits: tuple[Said, ...]) -> None:
+        """Whether every plugin would take its options."""
+        sources = self._engine.sources
+        for manifest, plugin_class, options in entries:
+            if plugin_class is not None:
+                said = edits if manifest.name == name else ()
+                self._engine.settle(plugin_class, sources.layers(manifest.name, plugin_class.Config, options, said))
 
     def start_if_running(self, names: Iterable[str], changes: Changes) -> Changes:
         """On a host that was started, start these and what they need."""
@@ -167,12 +205,30 @@ class Requests:
         name = step.plugin
         # Loading may tell of requirements that could not be read before, so the second look is needed.
         if (
-            self._is_blocked(name, changes)
-            or not self._load(name, changes)
-            or self._is_blocked(name, changes)
+            not self._is_blocked(name, changes)
+            and self._load(name, changes)
+            and self._start_members(name, changes)
+            and not self._is_blocked(name, changes)
         ):
-            return
-        self._note(step, self._engine.start(self._registry[name], step.because), changes)
+            self._note(step, self._engine.start(self._registry[name], step.because), changes)
+        if self._registry.members_of(name) and not self._registry[name].is_active:
+            self._give_up(name, changes)
+
+    def _give_up(self, name: str, changes: Changes) -> None:
+        """Fail a bundle whose member did not start, and stop what was started for a bundle that failed."""
+        handle, members = self._registry[name], self._registry.members_of(name)
+        failed = next((each for each in members if self._registry[each].error is not None), None)
+        if failed is not None and self._load(name, changes):
+            reason = self._registry[failed].error
+            msg = f"its member {failed} failed" + (f": {tell(reason)}" if reason is not None else "")
+            error = PluginError(msg, plugin=failed, phase="start")
+            self._engine.refuse(handle, error)
+            changes.blocked.pop(name, None)
+            changes.failed[name] = error
+        begun = {step.plugin for step in changes.done if step.action == "start"}
+        dependents = (each for member in members for each in self._registry.resolve().dependents_of(member))
+        for each in self._registry.in_stop_order(begun.intersection((*members, *dependents))):
+            self._stop(Step("stop", each, f"{name} did not start"), changes)
 
     def _is_blocked(self, name: str, changes: Changes) -> bool:
         if self._is_set_aside(name, changes):
@@ -206,6 +262,26 @@ class Requests:
             if error is not None:
                 changes.failed[name] = error
                 return False
+            self._bring_members(handle)
+        return True
+
+    def _bring_members(self, handle: PluginHandle) -> None:
+        """Put on the host the members of a bundle that nobody knew before it was imported."""
+        *members, _ = unfold(handle.manifest, handle.plugin_class, handle.options)
+        for entry in members:
+            known = self._registry.handles.get(entry.manifest.name)
+            if known is None:
+                self._engine.note("add", self._registry.add(*entry))
+            elif known.scope is None and known.plugin_class is not entry.plugin_class:
+                known.plugin_class = entry.plugin_class
+                self._registry.complete(known, entry.manifest)
+
+    def _start_members(self, name: str, changes: Changes) -> bool:
+        """Start what is missing of a bundle; only where it was just imported, anything is. True, to go on."""
+        if self._registry.members_of(name):
+            for step in self._registry.plan_start(self._registry[name]):
+                if step.plugin != name and step.plugin not in changes.failed:
+                    self._start(step, changes)
         return True
 
     def _note(self, step: Step, error: BaseException | None, changes: Changes) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from plugbook.errors import PluginError
 from plugbook.plugins.lifecycle import State
 from plugbook.trace.telling import place_of, tell
 
@@ -48,12 +49,21 @@ def _idle_need(
     handle: PluginHandle, handles: Mapping[str, PluginHandle], resolution: Resolution
 ) -> PluginHandle | None:
     """What keeps a plugin from running that is all right itself: the first of its needs that is not active."""
+    if (member := _failed_member(handle, handles)) is not None:
+        return member
     if handle.is_active or handle.problem is not None or handle.error is not None:
         return None
     if handle.state is State.QUARANTINED:  # it would not run, whatever its needs do
         return None
     needs = (handles[name] for name in resolution.needs.get(handle.name, ()) if name in handles)
     return next((need for need in needs if not need.is_active), None)
+
+
+def _failed_member(handle: PluginHandle, handles: Mapping[str, PluginHandle]) -> PluginHandle | None:
+    """Of a bundle that failed because a member did: that member, as long as it is failed."""
+    blamed = handle.error.plugin if isinstance(handle.error, PluginError) else None
+    member = handles.get(blamed or "") if blamed != handle.name else None
+    return member if member is not None and member.error is not None else None
 
 
 def _first_cause(handle: PluginHandle, subject: str, chain: list[str]) -> str:

@@ -175,6 +175,7 @@ def _short(text: str) -> str:
 
 
 _Name = Annotated[str, AfterValidator(_checked_name)]
+_Names = Annotated[tuple[_Name, ...], BeforeValidator(_one_or_many), AfterValidator(_once)]
 _Version = Annotated[str, AfterValidator(_checked_version)]
 _Range = Annotated[str, AfterValidator(_checked_range)]
 _Relations = Annotated[
@@ -202,6 +203,8 @@ class Manifest(BaseModel):
             or ``invoicing==2.0``.
         needs: capabilities that some plugin must provide, such as ``invoicing>=1``.
         requires_host: the API versions of a host that it runs on, such as ``>=2,<3``; ``""`` for any.
+        members: of a bundle, the names of the plugins that it is made of.
+        bundle: of a member, the name of its bundle.
         policy: what the host does where it fails: ``continue``, ``raise``, ``quarantine``, or a `Restart`.
         summary: one line for people.
         entry_point: where the class is, ``module:Class``.
@@ -218,6 +221,8 @@ class Manifest(BaseModel):
     provides: _Capabilities = ()
     needs: _Relations = ()
     requires_host: _Range = ""
+    members: _Names = ()
+    bundle: str = ""
     policy: Policy = "continue"
     summary: str = ""
     entry_point: str = ""

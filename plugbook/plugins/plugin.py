@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from plugbook.errors import ManifestError, PlugbookWarning, TopicError, suggestion
@@ -28,6 +28,7 @@ from .manifest import Manifest, kebab, make_manifest
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from .bundle import Within
     from .context import Context
 
 Target = type[Event] | str
@@ -42,6 +43,8 @@ _BESIDES = ("middleware",)
 _MARK = "__plugbook_on__"
 PLACE = "__plugbook_place__"
 """Under this name a class that no class statement made says where it was written."""
+WITHIN = "__plugbook_within__"
+"""Under this name the class of a bundle's member has what it is given by the bundle."""
 _TO_START = "Call it start(self, ctx)"
 _TO_LISTEN = "Call it on_config_change(self, old, new)"
 _TO_STOP = "Call ctx.defer(self.{name}) in start, and it runs at stop, whatever happened"
@@ -196,14 +199,18 @@ class Plugin:
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Check the class and make its manifest."""
         super().__init_subclass__()
-        place = vars(cls).get(PLACE) or f"class {cls.__name__} ({_place_of_class_statement()})"
+        place = where_defined(cls)
         check_keywords(keywords, place)
         layers = keywords.pop("middleware", None)
         cls.manifest = _manifest_of(cls, keywords, place)
+        within: Within | None = vars(cls).get(WITHIN)
+        if within is not None:
+            cls.manifest = within.manifest_of(cls.manifest, place)
         # A base keeps what it says itself apart from what a bundle adds to its manifest later.
         cls._stated = frozenset(keywords)
         cls._declared = {field: getattr(cls.manifest, field) for field in cls.manifest.model_fields_set}
-        cls._layers = inherited_layers(cls, checked_layers(layers, place, cls.manifest.name))
+        layers = inherited_layers(cls, checked_layers(layers, place, cls.manifest.name))
+        cls._layers = (*within.layers, *layers) if within is not None else layers
         cls.Config = inherited_config(cls, place)
         _check_init(cls, place)
         _check_start(cls, place)
@@ -456,7 +463,14 @@ def place_of(function: Any, otherwise: str = "an unknown place") -> str:
     return given or (show_place(code.co_filename, code.co_firstlineno, brief=True) if code else otherwise)
 
 
-def _place_of_class_statement() -> str:
+def where_defined(cls: type[Plugin]) -> str:
+    """A class and the place of its class statement, for messages while it is being made."""
+    given: str | None = vars(cls).get(PLACE)
+    if given is not None:
+        return given
     # inspect.stack() would read every source file on the way, for a message that is rarely shown.
-    frame = sys._getframe(2)  # noqa: SLF001
-    return show_place(frame.f_code.co_filename, frame.f_lineno, brief=True)
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
+    while frame is not None and frame.f_code.co_name == "__init_subclass__":
+        frame = frame.f_back
+    place = show_place(frame.f_code.co_filename, frame.f_lineno, brief=True) if frame else "an unknown place"
+    return f"class {cls.__name__} ({place})"

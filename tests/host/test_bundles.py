@@ -1,0 +1,249 @@
+"""A bundle on a host: started, stopped, replaced and removed as one, and told of as such."""
+
+import pytest
+from pydantic import BaseModel
+
+from plugbook import Bundle, Event, Host, Plugin, on
+from plugbook.errors import LifecycleError, ManifestError, PluginError
+
+
+class OrderPlaced(Event, topic="order.placed"):
+    amount: float = 1.0
+
+
+class Ledger(Plugin, version="2.1"):
+    class Config(BaseModel):
+        size: int = 1
+
+    @on(OrderPlaced)
+    def post(self, event):
+        return self.ctx.config.size
+
+
+class Billing(Plugin, requires=["ledger>=2"]):
+    breaks = False
+
+    def start(self, ctx):
+        if self.breaks:
+            raise OSError("no printer")
+
+    @on(OrderPlaced)
+    def bill(self, event):
+        return "billed"
+
+
+class Shop(Bundle, members=[Billing, Ledger], requires=["db"]):
+    class Config(BaseModel):
+        currency: str = "EUR"
+
+    def start(self, ctx):
+        self.currency = ctx.config.currency
+
+    @on(OrderPlaced, priority=-1)
+    def count(self, event):
+        return self.currency
+
+
+class Db(Plugin):
+    pass
+
+
+class Web(Plugin, requires=["shop"]):
+    pass
+
+
+@pytest.fixture
+def host():
+    with Host([Web, Shop, Db], config={"shop": {"currency": "USD", "ledger": {"size": 7}}}) as host:
+        yield host
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    monkeypatch.setattr(Billing, "breaks", True)
+
+
+def states(host):
+    return {name: state.value for name, state in host.states.items()}
+
+
+def test_starting_a_bundle_starts_its_members_first(host):
+    """What it requires comes before them, and nobody else is started."""
+    assert str(host.start("shop")) == "started db, shop.ledger, shop.billing, shop"
+    assert states(host)["web"] == "discovered"
+
+
+def test_handlers_of_members_run_in_their_own_names(host):
+    """Each with its own options; dependency order holds inside the bundle as well."""
+    host.start()
+    calls = host.publish(OrderPlaced()).calls
+    assert [(call.handler, call.plugin, call.result) for call in calls] == [
+        ("Ledger.post", "shop.ledger", 7),
+        ("Billing.bill", "shop.billing", "billed"),
+        ("Shop.count", "shop", "USD"),
+    ]
+
+
+def test_a_plan_says_what_a_bundle_is_made_of(host):
+    """Start, stop, restart, reload and remove tell it step by step."""
+    host.start("db")
+    assert str(host.plan("start", "web")).splitlines()[1:3] == [
+        "  1. start shop.ledger (shop is made of it)",
+        "  2. start shop.billing (shop is made of it)",
+    ]
+    host.start()
+    assert [str(step) for step in host.plan("stop", "shop")] == [
+        "stop web (it needs shop)",
+        "stop shop",
+        "stop shop.billing (shop is made of it)",
+        "stop shop.ledger (shop is made of it)",
+    ]
+    assert [step.action for step in host.plan("reload", "shop")].count("unload") == 3
+
+
+@pytest.mark.parametrize("request_", ["stop", "restart", "reload", "remove"])
+def test_a_request_for_the_bundle_is_one_for_its_members(host, request_):
+    """They stop after it, and what is started again starts in order."""
+    host.start()
+    getattr(host, request_)("shop")
+    now = states(host)
+    if request_ == "stop":
+        assert now == {
+            "web": "stopped",
+            "shop.billing": "stopped",
+            "shop.ledger": "stopped",
+            "shop": "stopped",
+            "db": "active",
+        }
+    elif request_ == "remove":
+        assert now == {"web": "stopped", "db": "active"}
+    else:
+        assert set(now.values()) == {"active"}
+    assert not host.leaks()
+
+
+def test_a_member_that_is_stopped_alone_stops_the_bundle(host):
+    """The members that do not need it run on, and starting the bundle starts it again."""
+    host.start()
+    host.stop("shop.billing")
+    assert states(host) == {"web": "stopped", "shop.billing": "stopped", "shop.ledger": "active", "shop": "stopped", "db": "active"}  # fmt: skip
+    assert str(host.why("shop")).splitlines()[-1] == "To mend it: start 'shop'"
+    host.start("shop")
+    assert states(host)["shop.billing"] == states(host)["shop"] == "active"
+
+
+def test_stopping_a_bundle_that_runs_in_part_stops_that_part(host):
+    """A bundle of which nothing runs refuses to be stopped."""
+    host.start("shop.ledger")
+    assert str(host.stop("shop")) == "stopped shop.ledger"
+    with pytest.raises(LifecycleError):
+        host.stop("shop")
+
+
+def test_a_failing_member_fails_the_bundle(host, broken):
+    """What was started for it is stopped again, and why leads to the first cause."""
+    with pytest.raises(PluginError, match=r"shop\.billing failed: OSError: no printer"):
+        host.start("shop")
+    assert states(host) == {"web": "discovered", "shop.billing": "failed", "shop.ledger": "stopped", "shop": "failed", "db": "active"}  # fmt: skip
+    why = host.why("shop")
+    assert why.chain[0] == "it needs shop.billing, which is failed"
+    assert "OSError: no printer" in why.chain[1]
+    assert "test_bundles.py" in why.remedy
+
+
+def test_a_failed_bundle_can_be_started_when_its_member_was_mended(host, monkeypatch):
+    """Also with everything else, in one request."""
+    monkeypatch.setattr(Billing, "breaks", True)
+    changes = host.start()
+    assert set(changes.failed) == {"shop.billing", "shop"}
+    assert "shop" in changes.blocked["web"]
+    monkeypatch.undo()
+    assert host.start().is_complete
+    assert set(states(host).values()) == {"active"}
+
+
+def test_a_bundle_that_fails_itself_stops_its_members(host, monkeypatch):
+    """What ran before the request runs on."""
+    monkeypatch.setattr(Shop, "start", lambda self, ctx: 1 / 0)
+    host.start("shop.ledger")
+    with pytest.raises(PluginError):
+        host.start("shop")
+    assert states(host) == {"web": "discovered", "shop.billing": "stopped", "shop.ledger": "active", "shop": "failed", "db": "active"}  # fmt: skip
+
+
+def test_a_member_is_removed_with_its_bundle_only(host):
+    """The refusal says what to do instead."""
+    with pytest.raises(LifecycleError, match="Remove the bundle"):
+        host.remove("shop.ledger")
+    assert "shop.ledger" in host.plugins
+
+
+def test_replacing_a_bundle_keeps_the_options_of_its_members(host):
+    """A member that the new class does not have any more is gone."""
+    host.start()
+
+    class Smaller(Bundle, name="shop", members=[Ledger]):
+        pass
+
+    changes = host.add(Smaller, replace=True)
+    assert "without currency, which it no longer takes" in str(changes.done)
+    assert states(host) == {"db": "active", "web": "active", "shop.ledger": "active", "shop": "active"}
+    assert [call.result for call in host.publish(OrderPlaced()).calls] == [7]
+
+
+def test_a_member_whose_name_is_taken_is_refused_with_the_whole_bundle(host):
+    """Nothing of it was added."""
+
+    class Till(Plugin, name="stall.ledger"):
+        pass
+
+    class Stall(Bundle, members=[Billing, Ledger]):
+        pass
+
+    host.add(Till)
+    before = list(host.plugins)
+    with pytest.raises(ManifestError, match=r"'stall\.ledger' on this host already"):
+        host.add(Stall)
+    assert list(host.plugins) == before
+
+
+def test_a_recording_says_who_is_a_member(host):
+    """The manifests on file name the members of a bundle and the bundle of a member."""
+    host.start()
+    manifests = host.recording.facts("manifest")
+    assert manifests["shop"]["members"] == ["shop.billing", "shop.ledger"]
+    assert manifests["shop.ledger"]["bundle"] == "shop"
+    reasons = [
+        each.reason
+        for each in host.recording.records()
+        if each.kind == "state" and each.plugin == "shop.ledger"
+    ]
+    assert reasons
+
+
+def test_a_bundle_from_an_entry_point_brings_its_members(tmp_path, monkeypatch):
+    """They are known when it has been imported, and a reload imports them anew."""
+    source = """
+from plugbook import Bundle, Plugin
+
+class Till(Plugin, version={version!r}):
+    pass
+
+class Stall(Bundle, members=[Till]):
+    pass
+"""
+    module = tmp_path / "stall_bundle.py"
+    module.write_text(source.format(version="1.0"))
+    info = tmp_path / "stall-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stall\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[plugbook.plugins]\nstall = stall_bundle:Stall\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Host() as host:
+        host.discover()
+        host.start()
+        assert states(host) == {"stall": "active", "stall.till": "active"}
+        module.write_text(source.format(version="2.0"))
+        host.reload("stall")
+        assert host.plugins["stall.till"].manifest.version == "2.0"
+        assert states(host) == {"stall": "active", "stall.till": "active"}

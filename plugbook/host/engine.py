@@ -227,6 +227,7 @@ class Engine:
                 timeout=spec.timeout,
                 thread=spec.thread,
                 source=spec.source,
+                middleware=plugin_class.layers(),
             )
 
     def _close_scope(self, handle: PluginHandle, error: BaseException | None) -> BaseException | None:

@@ -271,7 +271,9 @@ class Requests:
         for entry in members:
             known = self._registry.handles.get(entry.manifest.name)
             if known is None:
-                self._engine.note("add", self._registry.add(*entry))
+                handle_of_member = self._registry.add(*entry)
+                self._engine.note("add", handle_of_member)
+                self._admit(handle_of_member)
             elif known.scope is None and known.plugin_class is not entry.plugin_class:
                 known.plugin_class = entry.plugin_class
                 self._registry.complete(known, entry.manifest)
@@ -281,7 +283,7 @@ class Requests:
         if self._registry.members_of(name):
             for step in self._registry.plan_start(self._registry[name]):
                 if step.plugin != name and step.plugin not in changes.failed:
-                    self._start(step, changes)
+                    self.start_one(step, changes)
         return True
 
     def _note(self, step: Step, error: BaseException | None, changes: Changes) -> None:

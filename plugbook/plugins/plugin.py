@@ -28,12 +28,13 @@ from .manifest import Manifest, kebab, make_manifest
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from plugbook.events.middleware import Middleware
+
     from .bundle import Within
     from .context import Context
 
 Target = type[Event] | str
 Predicate = Callable[[Any], object]
-Layer = Callable[..., Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _INHERITED = ("version", "requires", "optional", "conflicts", "provides", "needs", "requires_host", "policy")
@@ -192,7 +193,7 @@ class Plugin:
     Config: ClassVar[type[BaseModel] | None] = None
     ctx: Context
     _handlers: ClassVar[tuple[HandlerSpec, ...]] = ()
-    _layers: ClassVar[tuple[Layer, ...]] = ()
+    _layers: ClassVar[tuple[Middleware, ...]] = ()
     _stated: ClassVar[frozenset[str]] = frozenset()
     _declared: ClassVar[dict[str, Any]] = {}
 
@@ -241,7 +242,7 @@ class Plugin:
         return cls._handlers
 
     @classmethod
-    def layers(cls) -> tuple[Layer, ...]:
+    def layers(cls) -> tuple[Middleware, ...]:
         """The middleware around each of its handlers, the outermost first."""
         return cls._layers
 
@@ -277,7 +278,7 @@ def _manifest_of(cls: type[Plugin], keywords: dict[str, Any], place: str) -> Man
     return make_manifest(stated | inherited, where=place)
 
 
-def checked_layers(layers: Any, place: str, plugin: str | None) -> tuple[Layer, ...] | None:
+def checked_layers(layers: Any, place: str, plugin: str | None) -> tuple[Middleware, ...] | None:
     """The middleware that a plugin states, in order, or None where it states none.
 
     Raises:

@@ -247,3 +247,32 @@ class Stall(Bundle, members=[Till]):
         host.reload("stall")
         assert host.plugins["stall.till"].manifest.version == "2.0"
         assert states(host) == {"stall": "active", "stall.till": "active"}
+
+
+def test_the_middleware_of_a_bundle_stands_outside_that_of_its_members():
+    """Every layer is a call of its own, and a member of its own name keeps what it is wrapped in."""
+    seen = []
+
+    def named(name):
+        def layer(event, call_next):
+            seen.append(name)
+            return call_next(event)
+
+        layer.__name__ = name
+        return layer
+
+    class Till(Plugin, middleware=[named("inner")]):
+        @on(OrderPlaced)
+        def take(self, event):
+            seen.append("Till.take")
+            return event.amount
+
+    class Stall(Bundle, members=[Till], middleware=[named("outer")]):
+        pass
+
+    with Host([Stall]) as host:
+        host.start()
+        calls = host.publish(OrderPlaced()).calls
+        assert seen == ["outer", "inner", "Till.take"]
+        assert {call.plugin for call in calls} == {"stall.till"}
+        assert len(calls) == 3

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from plugbook.notebook import charts as charts
     from plugbook.plugins.builder import plugin as plugin
     from plugbook.plugins.bundle import Bundle as Bundle
+    from plugbook.plugins.extension import ExtensionPoint as ExtensionPoint
+    from plugbook.plugins.extension import contributes as contributes
     from plugbook.plugins.effects import Effects as Effects
     from plugbook.plugins.plugin import Plugin as Plugin
     from plugbook.plugins.plugin import on as on
@@ -36,6 +38,7 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
     "Bundle": "plugbook.plugins.bundle",
     "Effects": "plugbook.plugins.effects",
     "Event": "plugbook.events.event",
+    "ExtensionPoint": "plugbook.plugins.extension",
     "Hidden": "plugbook.plugins.settings.marks",
     "Host": "plugbook.host.host",
     "NeedsRestart": "plugbook.plugins.settings.marks",
@@ -44,6 +47,7 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
     "Restart": "plugbook.plugins.policy",
     "attach": "plugbook.adapters",
     "charts": "plugbook.notebook.charts",
+    "contributes": "plugbook.plugins.extension",
     "current": "plugbook.host.current",
     "on": "plugbook.plugins.plugin",
     "open_recording": "plugbook.trace.recording",
@@ -57,6 +61,7 @@ __all__ = [
     "Bundle",
     "Effects",
     "Event",
+    "ExtensionPoint",
     "Hidden",
     "Host",
     "NeedsRestart",
@@ -65,6 +70,7 @@ __all__ = [
     "Restart",
     "attach",
     "charts",
+    "contributes",
     "current",
     "on",
     "open_recording",

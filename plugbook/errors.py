@@ -196,6 +196,24 @@ class ManifestError(PlugbookError, ValueError):
         self.field = field
 
 
+class ContributionError(PlugbookError, TypeError):
+    """What a plugin contributes does not fit its extension point, or a point cannot be declared.
+
+    Attributes:
+        plugin: the plugin's name.
+        point: the extension point's.
+        lacks: what keeps the contribution from fitting, a phrase each.
+    """
+
+    def __init__(
+        self, message: str, *, plugin: str | None = None, point: str | None = None, lacks: Iterable[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.point = point
+        self.lacks = tuple(lacks)
+
+
 class ResolutionError(PlugbookError, RuntimeError):
     """A set of plugins cannot work together.
 

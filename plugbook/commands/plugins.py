@@ -138,6 +138,18 @@ def leaks(door: Door) -> Rows:
 
 
 @word("host")
+def extensions(door: Door) -> Rows:
+    """List the extension points, and what plugins contribute to them, in order."""
+    rows = [
+        (point.name, point.owner or "(nobody)", point.contract, *told)
+        for point in door.host().extensions.values()
+        for told in point.rows()
+    ]
+    columns = ("point", "declared by", "expects", "contributed by", "what", "lacks")
+    return Rows(columns, tuple(rows), "There are no extension points")
+
+
+@word("host")
 @click.argument("name", type=PLUGIN, required=False)
 @click.argument("settings", nargs=-1, metavar="[OPTION=VALUE]...")
 @click.option("--reset", is_flag=True, help="Take back what was changed: of the options named, or of all.")

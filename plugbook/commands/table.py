@@ -46,6 +46,7 @@ WORDS: Final[tuple[Word, ...]] = (
     plugins.why,
     plugins.plan,
     plugins.config,
+    plugins.extensions,
     plugins.leaks,
     plugins.keep,
     events.publish,

@@ -16,6 +16,7 @@ from plugbook.plugins.context import Context
 from plugbook.plugins.deprecation import Deprecation, Deprecations
 from plugbook.plugins.discovery import complete
 from plugbook.plugins.effects import EffectRules
+from plugbook.plugins.extension import Extensions, contribute_marked, points_of
 from plugbook.plugins.leaks import runners
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.loader import Loader
@@ -30,7 +31,7 @@ from plugbook.trace.telling import tell
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from plugbook._types import Disconnect
+    from plugbook._types import Disconnect, Outcome
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.settings.layers import Layers, Said
 
@@ -62,6 +63,7 @@ class Engine:
         self._registry = registry
         self.services = Services()
         self.effects = EffectRules(bus, lambda: registry.handles)
+        self.extensions = Extensions(self._note_change, registry.ranks)
         self.loader = Loader()
         self.sources = Sources()
         self.secrets: set[str] = set()
@@ -209,10 +211,13 @@ class Engine:
             scope=scope,
             services=self.services,
             effects=self.effects,
+            extensions=self.extensions,
             watch=self.watcher(handle) if self.watcher is not None else Watch(),
         )
         instance.ctx = handle.context = context
         self.deprecations.watch(context, handle.manifest, handle.options)
+        for point in points_of(plugin_class):
+            context.declare(point)
         result = instance.start(context)
         if must_be_awaited(result):
             self.bus.loop.run(_awaited(result))
@@ -229,6 +234,7 @@ class Engine:
                 source=spec.source,
                 middleware=plugin_class.layers(),
             )
+        contribute_marked(instance, context)
 
     def _close_scope(self, handle: PluginHandle, error: BaseException | None) -> BaseException | None:
         """Close the scope and let go of the instance; failures come back, noted on `error` if there is one."""
@@ -308,17 +314,23 @@ class Engine:
 
     def _note_deprecated(self, plugin: str, what: Deprecation, told: str) -> None:
         """Write a `change` record: a plugin was found to use something that will be gone."""
+        fields = ("kind", "name", "since", "removal", "use")
+        self._note_change("deprecated", plugin, {field: getattr(what, field) for field in fields}, reason=told)
+
+    def _note_change(
+        self, what: str, plugin: str, payload: dict[str, Any], outcome: Outcome = "ok", reason: str = ""
+    ) -> None:
         recorder, cause = self.bus.recorder, self.bus.cause()
         if recorder is not None:
-            fields = ("kind", "name", "since", "removal", "use")
             recorder.put(
                 "change",
-                "deprecated",
+                what,
                 plugin=plugin,
                 parent=cause.seq if cause else None,
                 root=cause.root if cause else None,
-                reason=told,
-                payload={field: getattr(what, field) for field in fields},
+                outcome=outcome,
+                reason=reason,
+                payload=payload,
             )
 
     def note(self, what: str, handle: PluginHandle) -> None:

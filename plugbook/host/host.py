@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from plugbook.events.work import Work
     from plugbook.plugins.deprecation import DeprecatedKind, Deprecation
     from plugbook.plugins.effects import EffectRules, Effects
+    from plugbook.plugins.extension import ExtensionTable
     from plugbook.plugins.lifecycle import State
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.policy import Policy
@@ -200,6 +201,11 @@ class Host(Supervised, Asking):
     def subscriptions(self) -> tuple[Subscription, ...]:
         """Who listens to what, in the order in which handlers are called."""
         return self.bus.subscriptions
+
+    @property
+    def extensions(self) -> ExtensionTable:
+        """The extension points that plugins declare or contribute to, and what is contributed, in order."""
+        return self._engine.extensions.table()
 
     @property
     def graph(self) -> tuple[Edge, ...]:

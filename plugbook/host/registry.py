@@ -122,8 +122,12 @@ class Registry:
             self._resolution = resolve(manifests, self.api_version)
             for name, handle in self.handles.items():
                 handle.problem = self._resolution.problems.get(name)
-            self._on_order({name: rank for rank, name in enumerate(self._resolution.order)})
+            self._on_order(self.ranks())
         return self._resolution
+
+    def ranks(self) -> dict[str, int]:
+        """The place of each plugin that can start in the dependency order."""
+        return {name: rank for rank, name in enumerate(self.resolve().order)}
 
     def missing_need(self, name: str) -> PluginHandle | None:
         """The first plugin that `name` directly needs and that is not active."""

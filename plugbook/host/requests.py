@@ -187,7 +187,9 @@ class Requests:
         for manifest, plugin_class, options in entries:
             if plugin_class is not None:
                 said = edits if manifest.name == name else ()
-                self._engine.settle(plugin_class, sources.layers(manifest.name, plugin_class.Config, options, said))
+                self._engine.settle(
+                    plugin_class, sources.layers(manifest.name, plugin_class.Config, options, said)
+                )
 
     def start_if_running(self, names: Iterable[str], changes: Changes) -> Changes:
         """On a host that was started, start these and what they need."""

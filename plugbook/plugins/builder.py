@@ -21,7 +21,18 @@ from typing import TYPE_CHECKING, Any, Never, Self, TypeVar, overload
 from plugbook.errors import ManifestError, suggestion
 from plugbook.trace.telling import show_place
 
-from .functions import Function, Handler, Targets, check_function, is_model, model_of, name_for, start_method
+from .extension import ExtensionPoint, contributes
+from .functions import (
+    Function,
+    Given,
+    Handler,
+    Targets,
+    check_function,
+    is_model,
+    model_of,
+    name_for,
+    start_method,
+)
 from .manifest import Manifest, make_manifest
 from .plugin import PLACE, Plugin, Target, check_keywords, checked_layers, on
 
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
 _TAKEN = frozenset((*dir(Plugin), "ctx", "manifest"))
 """What a handler cannot be called, because it would take the place of something that every plugin has."""
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -84,6 +96,8 @@ class PluginBuilder:
         self._handlers: dict[str, Handler] = {}
         self._starts: dict[str, Function] = {}
         self._stops: dict[str, Function] = {}
+        self._points: tuple[ExtensionPoint[Any], ...] = ()
+        self._given: dict[str, Given] = {}
         self._built: type[Plugin] | None = None
         if callable(name) or "name" in keywords:
             msg = f"{self._place} takes one name. Write: billing = plugin('billing'), then @billing.on(OrderPlaced)."
@@ -228,6 +242,56 @@ class PluginBuilder:
         """As `on_stop`, in a chain."""
         return self._call_at("stop", self._stops, function)
 
+    # -- extension points -------------------------------------------------------------------------
+
+    def declares(self, *points: ExtensionPoint[Any]) -> Self:
+        """Declare extension points while the plugin runs.
+
+        Raises:
+            ManifestError: one is none.
+        """
+        for point in points:
+            if not isinstance(point, ExtensionPoint):
+                msg = f"{self._place}: {point!r} is no extension point. Write declares(themes)."
+                raise ManifestError(msg, plugin=self._fields["name"])
+        self._points += points
+        self._built = None
+        return self
+
+    @overload
+    def contributes(
+        self, point: ExtensionPoint[Any] | str, /, *, priority: float = ...
+    ) -> Callable[[T], T]: ...
+    @overload
+    def contributes(
+        self, point: ExtensionPoint[Any] | str, value: object, /, *, priority: float = ...
+    ) -> Self: ...
+
+    def contributes(self, point: ExtensionPoint[Any] | str, /, *value: Any, priority: float = 0) -> Any:
+        """Contribute to an extension point while the plugin runs.
+
+        Args:
+            point: where, or its name.
+            *value: what; without it, this is a decorator of a function, or of a class of which each start makes
+                an object.
+            priority: higher comes earlier.
+
+        Raises:
+            ManifestError: `point` is no extension point.
+        """
+        contributes(point)  # refuses what is none
+        if value:
+            self._give(point, lambda: value[0], priority, value[0])
+            return self
+
+        def decorate(decorated: T) -> T:
+            self._give(
+                point, decorated if isinstance(decorated, type) else lambda: decorated, priority, decorated
+            )
+            return decorated
+
+        return decorate
+
     # -- the plugin -------------------------------------------------------------------------------
 
     def build(self) -> type[Plugin]:
@@ -238,8 +302,10 @@ class PluginBuilder:
 
     def _build(self) -> type[Plugin]:
         names: dict[str, Any] = {name: handler.method(name) for name, handler in self._handlers.items()}
-        if self._starts or self._stops:
-            names["start"] = start_method(self._starts.values(), self._stops.values())
+        if self._starts or self._stops or self._points or self._given:
+            names["start"] = start_method(
+                self._starts.values(), self._stops.values(), self._points, self._given.values()
+            )
         if self._config is not None:
             names["Config"] = self._config
         title = _class_name(self._fields["name"])
@@ -276,6 +342,15 @@ class PluginBuilder:
             msg = f"{self._place}: a handler cannot be called {name!r}, as every plugin has that. Rename the function."
             raise ManifestError(msg, plugin=self._fields["name"])
         self._handlers[name] = handler
+        self._built = None
+
+    def _give(
+        self, point: ExtensionPoint[Any] | str, make: Callable[[], Any], priority: float, value: Any
+    ) -> None:
+        """Take a contribution; what a cell defines again takes the place of its former self."""
+        name = str(getattr(value, "__name__", None) or f"{type(value).__name__}_{len(self._given)}")
+        target = point if isinstance(point, str) else point.name
+        self._given[f"{target}.{name}"] = Given(point, make, priority, name)
         self._built = None
 
     def _call_at(self, when: str, functions: dict[str, Function], function: Callable[..., Any]) -> Self:

@@ -17,6 +17,7 @@ from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.trace.record import describe_error
 
 from .effects import Effect
+from .extension import Extending
 from .performance import Asker
 from .policy import Watch
 
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from plugbook.events.subscription import Handler, Target
 
     from .effects import EffectRules
+    from .extension import Extensions
     from .scope import Scope
     from .services import Services
 
 T = TypeVar("T")
 
 
-class Context(Asking):
+class Context(Asking, Extending):
     """A plugin's hands: `self.ctx` inside the plugin, and the argument of its `start`.
 
     Attributes:
@@ -54,6 +56,7 @@ class Context(Asking):
         scope: Scope,
         services: Services,
         effects: EffectRules,
+        extensions: Extensions,
         watch: Watch = Watch(),  # noqa: B008 (it is immutable)
     ) -> None:
         self.plugin = plugin
@@ -65,6 +68,7 @@ class Context(Asking):
         self._bus = bus
         self._scope = scope
         self._services = services
+        self._extensions = extensions
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -75,6 +79,9 @@ class Context(Asking):
     async def publish_async(self, event: Event) -> Report:
         """Publish an event in the plugin's name, awaiting its handlers; see `Bus.publish_async`."""
         return await self._bus.publish_async(event, plugin=self.plugin)
+
+    def _extends(self) -> tuple[Extensions, Scope]:
+        return self._extensions, self._scope
 
     def _asks(self) -> tuple[Bus, str]:
         return self._bus, self.plugin

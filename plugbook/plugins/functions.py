@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel, create_model
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plugbook.events.event import Event
 
     from .context import Context
+    from .extension import ExtensionPoint
 
 Targets = tuple[tuple[Target, Mapping[str, Any]], ...]
 
@@ -130,25 +131,44 @@ def name_for(function: Any, names: Mapping[str, Handler | Function], target: Tar
     return name
 
 
-def start_method(starts: Iterable[Function], stops: Iterable[Function]) -> Callable[..., Any]:
-    """The `start` of a plugin class: calls the first ones, then defers the others."""
-    first, last = tuple(starts), tuple(stops)
+class Given(NamedTuple):
+    """What a plugin contributes to an extension point.
 
-    def defer(ctx: Context) -> None:
-        for each in last:
-            ctx.defer(each.call, *each.arguments(ctx))
+    Attributes:
+        point: the point, or its name.
+        make: gives what is contributed, at each start.
+        priority: higher comes earlier.
+        name: what it is called.
+    """
+
+    point: ExtensionPoint[Any] | str
+    make: Callable[[], Any]
+    priority: float
+    name: str
+
+
+def start_method(
+    starts: Iterable[Function],
+    stops: Iterable[Function],
+    points: Iterable[ExtensionPoint[Any]] = (),
+    given: Iterable[Given] = (),
+) -> Callable[..., Any]:
+    """The `start` of a plugin class: declares points, calls the first ones, then defers the others and contributes."""
+    first, last, declared, contributed = tuple(starts), tuple(stops), tuple(points), tuple(given)
 
     def start(self: Plugin, ctx: Context) -> None:
+        _declare(ctx, declared)
         for each in first:
             each.call(*each.arguments(ctx))
-        defer(ctx)
+        _finish(ctx, last, contributed)
 
     async def start_async(self: Plugin, ctx: Context) -> None:
+        _declare(ctx, declared)
         for each in first:
             result = each.call(*each.arguments(ctx))
             if each.is_async:
                 await result
-        defer(ctx)
+        _finish(ctx, last, contributed)
 
     return start_async if any(each.is_async for each in first) else start
 
@@ -180,6 +200,18 @@ def is_model(given: object) -> bool:
 
 
 # -- inside ---------------------------------------------------------------------------------------
+
+
+def _declare(ctx: Context, points: Iterable[ExtensionPoint[Any]]) -> None:
+    for point in points:
+        ctx.declare(point)
+
+
+def _finish(ctx: Context, stops: Iterable[Function], given: Iterable[Given]) -> None:
+    for each in stops:
+        ctx.defer(each.call, *each.arguments(ctx))
+    for point, make, priority, name in given:
+        ctx.contribute(point, make(), priority=priority, name=name)
 
 
 def _field(value: Any) -> tuple[Any, Any]:

@@ -377,3 +377,33 @@ def test_tab_completes_files(shop, tmp_path, monkeypatch):
     assert shop.complete("%pb open runs/") == ["runs/b.plugbook"]
     assert shop.complete("%pb open nowhere/x") == []
     assert shop.complete("%pb tree z") == ["z.plugbook"]
+
+
+def test_extension_points_are_listed(shop):
+    """%pb extensions says who declares a point, what it expects, and who contributes what."""
+    assert str(shop.run("%pb extensions")) == "There are no extension points"
+    shop.run("""%%plugin
+from plugbook import ExtensionPoint, contributes
+themes = ExtensionPoint("themes", object)
+
+class Painter(Plugin):
+    themes = themes
+
+    @contributes(themes)
+    def dark(self): ...
+""")
+    row = dict(
+        zip(
+            ("point", "owner", "expects", "plugin", "what", "lacks"),
+            shop.run("%pb extensions").rows[0],
+            strict=False,
+        )
+    )
+    assert row == {
+        "point": "themes",
+        "owner": "painter",
+        "expects": "object",
+        "plugin": "painter",
+        "what": "dark",
+        "lacks": "",
+    }

@@ -13,10 +13,11 @@ from plugbook.errors import PluginError
 from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.plugins.config import settle
 from plugbook.plugins.context import Context
+from plugbook.plugins.contributions import Extensions
 from plugbook.plugins.deprecation import Deprecation, Deprecations
 from plugbook.plugins.discovery import complete
 from plugbook.plugins.effects import EffectRules
-from plugbook.plugins.extension import Extensions, contribute_marked, points_of
+from plugbook.plugins.extension import contribute_marked, points_of
 from plugbook.plugins.leaks import runners
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.loader import Loader
@@ -315,7 +316,9 @@ class Engine:
     def _note_deprecated(self, plugin: str, what: Deprecation, told: str) -> None:
         """Write a `change` record: a plugin was found to use something that will be gone."""
         fields = ("kind", "name", "since", "removal", "use")
-        self._note_change("deprecated", plugin, {field: getattr(what, field) for field in fields}, reason=told)
+        self._note_change(
+            "deprecated", plugin, {field: getattr(what, field) for field in fields}, reason=told
+        )
 
     def _note_change(
         self, what: str, plugin: str, payload: dict[str, Any], outcome: Outcome = "ok", reason: str = ""

@@ -18,13 +18,12 @@ from plugbook.errors import (
 )
 from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus
-from plugbook.plugins.builder import PluginBuilder, as_class
 from plugbook.plugins.bundle import gather
 from plugbook.plugins.config import check_config, check_names, check_options
 from plugbook.plugins.discovery import discover, discover_in
 from plugbook.plugins.leaks import Leaks, find_leaks
 from plugbook.plugins.manifest import check_version
-from plugbook.plugins.plugin import Plugin
+from plugbook.plugins.plugin import Buildable, Plugin, as_class
 from plugbook.plugins.settings.environment import PREFIX
 from plugbook.plugins.settings.sources import Sources
 from plugbook.trace.record import BLOCK
@@ -55,9 +54,9 @@ if TYPE_CHECKING:
     from plugbook.events.report import Report
     from plugbook.events.subscription import Handler, Subscription, Target
     from plugbook.events.work import Work
+    from plugbook.plugins.contributions import ExtensionTable
     from plugbook.plugins.deprecation import DeprecatedKind, Deprecation
     from plugbook.plugins.effects import EffectRules, Effects
-    from plugbook.plugins.extension import ExtensionTable
     from plugbook.plugins.lifecycle import State
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.policy import Policy
@@ -72,7 +71,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Config = Mapping[str, Mapping[str, Any]]
-PluginClass = type[Plugin] | PluginBuilder
+PluginClass = type[Plugin] | Buildable
 
 API_VERSION: Final = "1.0"
 """Of what plugbook itself offers plugins; the second number grows with what is added, the first with what goes."""

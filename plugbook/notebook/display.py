@@ -29,6 +29,7 @@ _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
         "plugbook.host.plan.Plan": "plan",
         "plugbook.host.plan.Changes": "changes",
         "plugbook.host.plan.Why": "why",
+        "plugbook.plugins.contributions.ExtensionTable": "extensions",
         "plugbook.plugins.settings.view.PluginConfig": "config",
         "plugbook.plugins.leaks.Leaks": "leaks",
         "plugbook.host.dead_letters.DeadLetters": "dead_letters",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from plugbook.host.dead_letters import DeadLetters
     from plugbook.host.host import Host
     from plugbook.host.plan import Changes, Plan, Why
+    from plugbook.plugins.contributions import ExtensionTable
     from plugbook.plugins.leaks import Leaks
     from plugbook.plugins.settings.view import Option, PluginConfig
     from plugbook.replay.player import Player
@@ -196,6 +197,19 @@ def config(shown: PluginConfig) -> str:
     problem = tag("div", shown.problem, cls="pb-bad") if shown.problem else None
     title = head(f"Configuration of {shown.plugin}", count_text(len(rows), "option"))
     return page(title, problem, table(["option", "value", "from", "type", "default", "what"], rows))
+
+
+def extensions(shown: ExtensionTable) -> str:
+    """Who declares which extension point, and what plugins contribute to it, in order."""
+    rows = [
+        (point.name, point.owner or chip(UNKNOWN, "nobody"), code(point.contract), plugin, what, cut(lacks))
+        for point in shown.values()
+        for plugin, what, lacks in point.rows()
+    ]
+    if not rows:
+        return page(head("No extension points"))
+    headings = ("point", "declared by", "expects", "contributed by", "what", "lacks")
+    return page(head("Extension points", count_text(len(shown), "point")), table(headings, rows))
 
 
 def recording(shown: Recording) -> str:

@@ -224,15 +224,14 @@ def _plugins_of(module: ModuleType) -> list[type[Plugin]]:
     Raises:
         ManifestError: there is none.
     """
-    from plugbook.plugins.builder import PluginBuilder, as_class
-    from plugbook.plugins.plugin import Plugin
+    from plugbook.plugins.plugin import Buildable, Plugin, as_class
 
     plugins = [
         as_class(value)
         for name, value in vars(module).items()
         if not name.startswith("_")
         and (
-            isinstance(value, PluginBuilder)
+            isinstance(value, Buildable)
             or (
                 isinstance(value, type)
                 and issubclass(value, Plugin)

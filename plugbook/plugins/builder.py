@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Never, Self, TypeVar, overload
 from plugbook.errors import ManifestError, suggestion
 from plugbook.trace.telling import show_place
 
+from .bundle import Bundle
 from .extension import ExtensionPoint, contributes
 from .functions import (
     Function,
@@ -34,7 +35,7 @@ from .functions import (
     start_method,
 )
 from .manifest import Manifest, make_manifest
-from .plugin import PLACE, Plugin, Target, check_keywords, checked_layers, on
+from .plugin import PLACE, Buildable, Plugin, Target, as_class, check_keywords, checked_layers, on
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -75,7 +76,7 @@ def plugin(name: str, /, **keywords: Any) -> PluginBuilder:
     return PluginBuilder(name, keywords, place=place, module=caller.f_globals.get("__name__", "__main__"))
 
 
-class PluginBuilder:
+class PluginBuilder(Buildable):
     """A plugin while it is put together.
 
     Every method checks what it is given at once, and a refused one leaves the builder as it was. All but the
@@ -98,14 +99,16 @@ class PluginBuilder:
         self._stops: dict[str, Function] = {}
         self._points: tuple[ExtensionPoint[Any], ...] = ()
         self._given: dict[str, Given] = {}
+        self._members: tuple[Any, ...] = ()
         self._built: type[Plugin] | None = None
         if callable(name) or "name" in keywords:
             msg = f"{self._place} takes one name. Write: billing = plugin('billing'), then @billing.on(OrderPlaced)."
             raise ManifestError(msg, field="name")
-        config = keywords.pop("config", None)
+        config, members = keywords.pop("config", None), keywords.pop("members", ())
         self._state(name=name, **keywords)
         if config is not None:
             _ = self.config(**_by_name(config)) if isinstance(config, Mapping) else self.config(config)
+        self.members(*members)
 
     # -- the manifest -----------------------------------------------------------------------------
 
@@ -153,6 +156,20 @@ class PluginBuilder:
     def middleware(self, *layers: Callable[..., Any]) -> Self:
         """Put further layers around its handlers, inside those that are there."""
         return self._state(middleware=[*(self._layers or ()), *layers])
+
+    def members(self, *plugins: Any) -> Self:
+        """Make it a bundle of these plugins and those that it has already; see `Bundle`.
+
+        Raises:
+            ManifestError: one is no plugin, or two have the same name.
+        """
+        former, self._members = self._members, (*self._members, *map(as_class, plugins))
+        try:
+            self._built = self._build()
+        except ManifestError:
+            self._members = former
+            raise
+        return self
 
     def config(self, model: type[BaseModel] | None = None, /, **defaults: Any) -> Self:
         """Declare its options, either as a pydantic model or by their defaults.
@@ -311,7 +328,10 @@ class PluginBuilder:
         title = _class_name(self._fields["name"])
         names |= {PLACE: self._place, "__module__": self._module, "__qualname__": title}
         keywords = self._fields if self._layers is None else self._fields | {"middleware": self._layers}
-        return types.new_class(title, (Plugin,), dict(keywords), lambda namespace: namespace.update(names))
+        if self._members:
+            keywords = keywords | {"members": self._members}
+        base = Bundle if self._members else Plugin
+        return types.new_class(title, (base,), dict(keywords), lambda namespace: namespace.update(names))
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -367,11 +387,6 @@ class PluginBuilder:
 
     def __repr__(self) -> str:
         return repr(self.build()())
-
-
-def as_class(given: Any) -> Any:
-    """The plugin class of a `PluginBuilder`; anything else as it is."""
-    return given.build() if isinstance(given, PluginBuilder) else given
 
 
 def _by_name(options: Mapping[Any, Any]) -> dict[str, Any]:

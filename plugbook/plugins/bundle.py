@@ -14,10 +14,9 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from plugbook.errors import ConfigError, ManifestError, suggestion
 
-from .builder import as_class
 from .config import check_options
 from .manifest import Manifest, make_manifest, split
-from .plugin import PLACE, WITHIN, Plugin, where_defined
+from .plugin import PLACE, WITHIN, Plugin, as_class, where_defined
 
 _NAMING: Final = ("requires", "optional", "conflicts")
 """The relations that name plugins, and not capabilities."""

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from plugbook.events.report import Report
     from plugbook.events.subscription import Handler, Target
 
+    from .contributions import Extensions
     from .effects import EffectRules
-    from .extension import Extensions
     from .scope import Scope
     from .services import Services
 

@@ -23,8 +23,7 @@ from typing import Any
 
 from plugbook.errors import ManifestError, PluginError, suggestion
 
-from .builder import as_class
-from .plugin import Plugin
+from .plugin import Plugin, as_class
 
 
 class Loader:

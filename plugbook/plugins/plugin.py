@@ -250,6 +250,19 @@ class Plugin:
         return f"<{type(self).__qualname__}: plugin {self.manifest}>"
 
 
+class Buildable:
+    """What a plugin class can be made of, so that it is taken wherever a class is."""
+
+    def build(self) -> type[Plugin]:
+        """The plugin class."""
+        raise NotImplementedError
+
+
+def as_class(given: Any) -> Any:
+    """The class of a plugin that was written as functions; anything else as it is."""
+    return given.build() if isinstance(given, Buildable) else given
+
+
 # -- the manifest ---------------------------------------------------------------------------------
 
 

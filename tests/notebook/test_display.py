@@ -342,3 +342,19 @@ def test_dead_letters_are_a_table(shop, ip):
     assert EVIL not in data["text/html"]
     data, _ = ip.display_formatter.format(shop.dead_letters("billing"))
     assert "no dead letters" in data["text/html"]
+
+
+def test_extension_points_are_a_table(ip):
+    """A row for each contribution, escaped; a point that nobody declares says so."""
+
+    class Painter(Plugin):
+        def start(self, ctx: object) -> None:
+            ctx.contribute("themes", object(), name=EVIL)
+
+    with Host([Painter]) as host:
+        assert "No extension points" in pictures.extensions(host.extensions)
+        host.start()
+        shown = ip.display_formatter.format(host.extensions)[0]["text/html"]
+    assert "themes" in shown
+    assert "nobody" in shown
+    assert EVIL not in shown

@@ -151,6 +151,21 @@ def test_members_may_be_written_as_functions():
     assert str(Stall.members()["till"].manifest) == "stall.till 1.0"
 
 
+def test_a_bundle_may_be_written_as_a_chain():
+    """It has members, options and layers like a class, and a refused member leaves it as it was."""
+    made = plugin("shop", version="3.0", requires=["db"], needs=["books"], middleware=[outer])
+    made.config(currency="EUR").members(Billing).members(Ledger)
+    assert made.manifest.members == Shop.manifest.members
+    assert made.manifest.requires == Shop.manifest.requires
+    assert made.build().members()["ledger"].layers() == (outer, inner)
+    before = made.build()
+    for wrong in (int, Ledger):
+        with pytest.raises(ManifestError, match=r"plugin 'shop' \(test_bundle\.py:\d+\)"):
+            made.members(wrong)
+    assert made.build() is before
+    assert plugin("stall", members=[Ledger]).manifest.members == ("stall.ledger",)
+
+
 REFUSED = {
     "no list": (lambda: type("Stall", (Bundle,), {}, members=Ledger), "members takes a list"),
     "no plugin": (lambda: type("Stall", (Bundle,), {}, members=[int]), "is no plugin class"),

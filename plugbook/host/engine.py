@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from plugbook._clock import Clock, tick
 from plugbook.errors import PluginError
 from plugbook.events.bus import Bus, Cause, current_cause
+from plugbook.plugins.bundle import members_of, table_of
 from plugbook.plugins.config import settle
 from plugbook.plugins.context import Context
 from plugbook.plugins.contributions import Extensions
@@ -81,9 +82,16 @@ class Engine:
             handle: the plugin.
             edits: its live edits, where they shall become others.
         """
-        model = handle.plugin_class.Config if handle.plugin_class is not None else None
         said = handle.edits if edits is None else edits
-        return self.sources.layers(handle.name, model, handle.options, said)
+        return self.layers_of(handle.name, handle.plugin_class, handle.options, said)
+
+    def layers_of(
+        self, name: str, plugin_class: type[Plugin] | None, options: Mapping[str, Any], edits: Iterable[Said]
+    ) -> Layers:
+        """The same of a plugin that is not on the host yet."""
+        model = plugin_class.Config if plugin_class is not None else None
+        nested, members = table_of(plugin_class), members_of(plugin_class)
+        return self.sources.layers(name, model, options, edits, nested=nested, members=members)
 
     def settle(self, plugin_class: type[Plugin], layers: Layers) -> BaseModel | None:
         """The configuration that comes of the layers; the secrets in them are kept out of what is recorded.

@@ -183,13 +183,11 @@ class Requests:
 
     def _check(self, entries: Iterable[Entry], name: str, edits: tuple[Said, ...]) -> None:
         """Whether every plugin would take its options."""
-        sources = self._engine.sources
         for manifest, plugin_class, options in entries:
             if plugin_class is not None:
                 said = edits if manifest.name == name else ()
-                self._engine.settle(
-                    plugin_class, sources.layers(manifest.name, plugin_class.Config, options, said)
-                )
+                layers = self._engine.layers_of(manifest.name, plugin_class, options, said)
+                self._engine.settle(plugin_class, layers)
 
     def start_if_running(self, names: Iterable[str], changes: Changes) -> Changes:
         """On a host that was started, start these and what they need."""

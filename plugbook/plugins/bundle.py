@@ -77,6 +77,7 @@ class Within:
         requires: what the bundle requires, and so each member.
         needs: the capabilities it needs, and so each member but one that provides them.
         layers: its middleware.
+        table: where the options of the bundle are in a configuration file.
         names: inside the bundle, the full name of each plugin by the name that members use.
     """
 
@@ -84,6 +85,7 @@ class Within:
     requires: tuple[str, ...]
     needs: tuple[str, ...]
     layers: tuple[Any, ...]
+    table: tuple[str, ...]
     names: Mapping[str, str] = field(default_factory=dict)
 
     def manifest_of(self, own: Manifest, place: str) -> Manifest:
@@ -162,6 +164,14 @@ def members_of(plugin_class: type[Plugin] | None) -> dict[str, type[Plugin]]:
     return plugin_class.members() if plugin_class is not None and issubclass(plugin_class, Bundle) else {}
 
 
+def table_of(plugin_class: type[Plugin] | None) -> tuple[str, ...]:
+    """Where the options of a bundle's member are inside those of the bundle; ``()`` of any other plugin."""
+    within: Within | None = vars(plugin_class).get(WITHIN) if plugin_class is not None else None
+    if within is None or plugin_class is None:
+        return ()
+    return (*within.table, plugin_class.manifest.name.removeprefix(f"{within.bundle}."))
+
+
 # -- inside ---------------------------------------------------------------------------------------
 
 
@@ -199,7 +209,8 @@ def _made(cls: type[Bundle], place: str) -> dict[str, type[Plugin]]:
             msg = f"{place}: {name!r} is both an option and a member of {manifest.name}. Rename the option."
             raise ManifestError(msg, plugin=manifest.name, field="Config")
     known = {**(outer.names if outer is not None else {}), **names}
-    within = Within(manifest.name, manifest.requires, manifest.needs, cls.layers(), known)
+    table = table_of(cls) or (manifest.name,)
+    within = Within(manifest.name, manifest.requires, manifest.needs, cls.layers(), table, known)
     return {
         member.manifest.name: _member(member, names[member.manifest.name], within, place)
         for member in cls._given

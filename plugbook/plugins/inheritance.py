@@ -9,7 +9,8 @@ name, summary       Not at all: each class has its own.
 relations           United over all bases, then over what the class itself says. What it says about a name
                     replaces what its bases say about that name, and an empty list takes everything away:
                     ``requires=[]``. Two bases that say different things about a name both count.
-version, policy     The nearest class that says so, in Python's method resolution order.
+version, policy,    The nearest class that says so, in Python's method resolution order.
+requires_host
 middleware          The layers of the bases stand outside those of the class; an empty list takes them away.
 handlers            Nearest first, by name. An override without ``@on`` keeps what it listens to, one with
                     ``@on`` replaces that, and ``name = None`` takes the handler away.

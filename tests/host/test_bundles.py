@@ -276,3 +276,24 @@ def test_the_middleware_of_a_bundle_stands_outside_that_of_its_members():
         assert seen == ["outer", "inner", "Till.take"]
         assert {call.plugin for call in calls} == {"stall.till"}
         assert len(calls) == 3
+
+
+def test_a_file_nests_the_options_of_members(tmp_path):
+    """A table inside that of the bundle is the member's, and each value says where it stands."""
+    file = tmp_path / "shop.toml"
+    file.write_text("[shop]\ncurrency = 'USD'\n\n[shop.ledger]\nsize = 4\n")
+    with Host([Shop, Db], config_file=file) as host:
+        host.start()
+        assert [call.result for call in host.publish(OrderPlaced()).calls] == [4, "billed", "USD"]
+        assert "shop.toml line 5" in str(host.config_of("shop.ledger"))
+        file.write_text("[shop]\n\n[shop.ledger]\nsize = 5\n")
+        host.reload_config()
+        assert host.publish(OrderPlaced()).calls[0].result == 5
+        assert host.plugins["shop"].config.currency == "EUR"
+
+
+def test_a_live_edit_of_a_member_is_its_own(host):
+    """It is configured by its full name."""
+    host.start()
+    host.configure("shop.ledger", size=9)
+    assert host.publish(OrderPlaced()).calls[0].result == 9

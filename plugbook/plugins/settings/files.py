@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from plugbook.errors import ConfigError
 from .layers import Layer, Said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from .fields import Path
 
@@ -43,10 +43,24 @@ class ConfigFile:
         self._text = _read(self.path)
         self.tables = self._parse()
 
-    def said(self, plugin: str) -> Iterator[Said]:
-        """What it says about a plugin's options, if it does."""
-        if plugin in self.tables:
-            yield Said(Layer.FILE, self.tables[plugin], lambda path: self.place((plugin, *path)))
+    def said(self, plugin: str, nested: Path = (), members: Collection[str] = ()) -> Iterator[Said]:
+        """What it says about a plugin's options, if it does.
+
+        Args:
+            plugin: its name, which may be that of a table.
+            nested: of a member of a bundle, where its table is inside that of the bundle.
+            members: of a bundle, what inside its table belongs to its members.
+        """
+        for table in dict.fromkeys((nested or (plugin,), (plugin,))):
+            options: Any = self.tables
+            for name in table:
+                options = options.get(name) if isinstance(options, dict) else None
+            if isinstance(options, dict):
+                own = {name: value for name, value in options.items() if name not in members}
+                yield Said(Layer.FILE, own, partial(self._place_in, table))
+
+    def _place_in(self, table: Path, path: Path) -> str:
+        return self.place((*table, *path))
 
     def place(self, path: Path) -> str:
         """The place of a value, such as ``shop.toml line 12``.

@@ -12,9 +12,11 @@ from .files import ConfigFile
 from .layers import Layer, Layers, Said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from pydantic import BaseModel
+
+    from .fields import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,9 @@ class Sources:
         model: type[BaseModel] | None,
         options: Mapping[str, Any],
         edits: Iterable[Said] = (),
+        *,
+        nested: Path = (),
+        members: Collection[str] = (),
     ) -> Layers:
         """All that is said about a plugin's options.
 
@@ -66,8 +71,10 @@ class Sources:
             model: its ``Config``.
             options: what the host was given.
             edits: what was changed since, the oldest first.
+            nested: of a member of a bundle, where its table is inside that of the bundle.
+            members: of a bundle, what inside its table belongs to its members.
         """
-        said = list(self.file.said(plugin)) if self.file is not None else []
+        said = list(self.file.said(plugin, nested, members)) if self.file is not None else []
         said += self.environment.said(plugin, model) if model is not None else ()
         said += [Said(Layer.HOST, dict(options), "host")] if options else []
         return Layers(model, [*said, *edits])

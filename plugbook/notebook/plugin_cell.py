@@ -221,9 +221,12 @@ def _names_in(tree: ast.AST) -> Iterator[str]:
 def _plugins_of(module: ModuleType) -> list[type[Plugin]]:
     """The plugins that the module defines, as classes or otherwise; one with an underscore is a base for others.
 
+    What a bundle of the cell is made of is not taken apart from it.
+
     Raises:
         ManifestError: there is none.
     """
+    from plugbook.plugins.bundle import parts_of
     from plugbook.plugins.plugin import Buildable, Plugin, as_class
 
     plugins = [
@@ -245,7 +248,10 @@ def _plugins_of(module: ModuleType) -> list[type[Plugin]]:
             "or leave %%plugin out."
         )
         raise ManifestError(msg)
-    return [each for each in dict.fromkeys(plugins) if each.__module__ == module.__name__]
+    parts = {part for each in plugins for part in parts_of(each)}
+    return [
+        each for each in dict.fromkeys(plugins) if each.__module__ == module.__name__ and each not in parts
+    ]
 
 
 def _still_means(name: str, made: Any) -> str:

@@ -164,6 +164,11 @@ def members_of(plugin_class: type[Plugin] | None) -> dict[str, type[Plugin]]:
     return plugin_class.members() if plugin_class is not None and issubclass(plugin_class, Bundle) else {}
 
 
+def parts_of(plugin_class: type[Plugin]) -> tuple[type[Plugin], ...]:
+    """What the members of a bundle were made of: the classes that its class statement named."""
+    return plugin_class._given if issubclass(plugin_class, Bundle) else ()  # noqa: SLF001 (its own module)
+
+
 def table_of(plugin_class: type[Plugin] | None) -> tuple[str, ...]:
     """Where the options of a bundle's member are inside those of the bundle; ``()`` of any other plugin."""
     within: Within | None = vars(plugin_class).get(WITHIN) if plugin_class is not None else None

@@ -166,6 +166,22 @@ def levy(event):
     assert taxed(shop) == 2.5
 
 
+def test_the_members_of_a_bundle_are_not_taken_apart_from_it(shop):
+    """A cell may define a bundle and what it is made of."""
+    shop.run("""%%plugin
+from plugbook import Bundle
+
+class Till(Plugin):
+    pass
+
+class Stall(Bundle, members=[Till]):
+    pass
+""")
+    host = shop.ip.user_ns["shop"]
+    assert {"stall", "stall.till"} <= set(host.plugins)
+    assert "till" not in host.plugins
+
+
 def test_what_a_later_cell_brings_starts_what_waited(shop):
     """A plugin that was blocked for a missing one starts when a cell defines that one."""
     assert "other" in str(shop.run("%%plugin\nclass Needy(Plugin, requires=['other']):\n    pass"))

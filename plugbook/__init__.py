@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from plugbook.notebook import charts as charts
     from plugbook.plugins.builder import plugin as plugin
     from plugbook.plugins.bundle import Bundle as Bundle
+    from plugbook.plugins.effects import Effects as Effects
     from plugbook.plugins.extension import ExtensionPoint as ExtensionPoint
     from plugbook.plugins.extension import contributes as contributes
-    from plugbook.plugins.effects import Effects as Effects
     from plugbook.plugins.plugin import Plugin as Plugin
     from plugbook.plugins.plugin import on as on
     from plugbook.plugins.policy import Restart as Restart

@@ -6,10 +6,9 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from plugbook.plugins.builder import PluginBuilder, as_class
 from plugbook.plugins.leaks import Holder
 from plugbook.plugins.lifecycle import State
-from plugbook.plugins.plugin import Plugin
+from plugbook.plugins.plugin import Buildable, Plugin, as_class
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from plugbook.plugins.scope import Scope
     from plugbook.plugins.settings.layers import Layers, Said
 
-PluginName = str | type[Plugin] | PluginBuilder
+PluginName = str | type[Plugin] | Buildable
 
 
 def name_of(plugin: Any) -> str:

@@ -91,7 +91,7 @@ class ExtensionTable(dict[str, PointState]):
         return "\n".join(map(str, self.values())) or "no extension points"
 
 
-class _Watcher(NamedTuple):
+class _Follower(NamedTuple):
     point: str
     told: Callable[[tuple[Any, ...]], object]
     log: PluginLog
@@ -110,7 +110,7 @@ class Extensions:
     rank: Callable[[], dict[str, int]]
     _declared: dict[str, tuple[str, ExtensionPoint[Any]]] = field(default_factory=dict)
     _given: tuple[Contribution, ...] = ()
-    _watchers: tuple[_Watcher, ...] = ()
+    _followers: tuple[_Follower, ...] = ()
     _count: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -187,18 +187,18 @@ class Extensions:
         name = name_of(point)
         return tuple(each.value for each in self._listed(name)) if name in self._declared else ()
 
-    def watch(
+    def follow(
         self, point: ExtensionPoint[T] | str, told: Callable[[tuple[T, ...]], object], log: PluginLog
     ) -> Disconnect:
         """Call `told` with what is contributed: now, and after every change."""
-        watcher = _Watcher(name_of(point), told, log)
+        follower = _Follower(name_of(point), told, log)
         told(self.values(point))
         with self._lock:
-            self._watchers = (*self._watchers, watcher)
+            self._followers = (*self._followers, follower)
 
         def disconnect() -> None:
             with self._lock:
-                self._watchers = tuple(each for each in self._watchers if each is not watcher)
+                self._followers = tuple(each for each in self._followers if each is not follower)
 
         return disconnect
 
@@ -226,12 +226,12 @@ class Extensions:
         )
 
     def _tell(self, name: str) -> None:
-        for watcher in self._watchers:
-            if watcher.point == name:
+        for follower in self._followers:
+            if follower.point == name:
                 try:
-                    watcher.told(self.values(name))
+                    follower.told(self.values(name))
                 except Exception as error:
-                    watcher.log.failure(error, "what watches the extension point %s failed", name)
+                    follower.log.failure(error, "what follows the extension point %s failed", name)
 
     def _waits(self, name: str) -> str:
         near = suggestion(name, self._declared, listing=False)

@@ -124,13 +124,13 @@ class Extending:
         """What plugins contribute to a point now, in order; nothing while nobody declares it."""
         return self._extends()[0].values(point)
 
-    def watch(self, point: ExtensionPoint[T], told: Callable[[tuple[T, ...]], object]) -> None:
+    def follow(self, point: ExtensionPoint[T], told: Callable[[tuple[T, ...]], object]) -> None:
         """Call `told` with what is contributed to a point: now, and after every change, until the plugin stops.
 
         What it raises later is written to the log.
         """
         extensions, scope = self._extends()
-        scope.adopt("watcher", point.name, extensions.watch(point, told, self.log))
+        scope.adopt("follower", point.name, extensions.follow(point, told, self.log))
 
 
 # -- in a class statement -------------------------------------------------------------------------

@@ -146,13 +146,13 @@ def test_two_owners_of_one_point_are_refused(host):
     assert host.extensions["shop.themes"].owner == "shop"
 
 
-def test_who_watches_is_told_of_every_change(host):
+def test_who_follows_is_told_of_every_change(host):
     """At once, when something comes, when it goes, and no more after its own stop."""
     seen = []
 
     class Menu(Plugin):
         def start(self, ctx):
-            ctx.watch(themes, lambda found: seen.append(len(found)))
+            ctx.follow(themes, lambda found: seen.append(len(found)))
 
     host.add(Menu)
     host.stop("light")
@@ -164,12 +164,12 @@ def test_who_watches_is_told_of_every_change(host):
     assert seen == [2, 1, 2, 1, 0]
 
 
-def test_a_watcher_that_fails_hurts_nobody(host):
+def test_a_follower_that_fails_hurts_nobody(host):
     """Its error is in its log, and the contribution is there."""
 
     class Menu(Plugin):
         def start(self, ctx):
-            ctx.watch(themes, lambda found: 1 / (len(found) - 1))
+            ctx.follow(themes, lambda found: 1 / (len(found) - 1))
 
     host.add(Menu)
     host.stop("light")

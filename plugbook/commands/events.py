@@ -1,4 +1,4 @@
-"""The word that brings an event into the host."""
+"""The words about events: bringing one into the host, and how many of a topic are delivered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import click
 from plugbook.errors import EventError, UnknownNameError, suggestion
 
 from . import names
-from .kinds import EVENT
+from .kinds import EVENT, LIMIT, TOPIC
+from .values import Rows
 from .words import word
 
 if TYPE_CHECKING:
@@ -43,6 +44,31 @@ def publish(door: Door, event: tuple[str, ...]) -> Any:
         return host.publish(_event(door, host, text))
     except ValidationError as error:
         raise EventError(_told(error)) from error
+
+
+@word("host")
+@click.argument("topic", required=False, type=TOPIC)
+@click.argument("limit", required=False, type=LIMIT)
+def throttle(door: Door, topic: str | None, limit: float | None) -> Rows:
+    r"""Deliver at most so many events a second of each topic that fits, and show the limits there are.
+
+    \b
+    throttle mouse.* 10
+    throttle mouse.* off
+
+    What is published beyond that is recorded as skipped.
+    """
+    host = door.host()
+    if topic is not None:
+        if limit is None:
+            msg = f"Say how many events a second: throttle {topic} 10, or throttle {topic} off."
+            raise click.UsageError(msg)
+        if limit:
+            host.throttle(topic, per_second=limit)
+        else:
+            host.bus.unthrottle(topic)
+    rows = tuple((name, f"{per_second:g}") for name, per_second in host.bus.throttles.items())
+    return Rows(("topic", "events a second"), rows, "nothing is throttled")
 
 
 def _event(door: Door, host: Host, text: str) -> Any:

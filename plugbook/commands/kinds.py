@@ -108,6 +108,28 @@ class Rate(_Kind):
         return [CompletionItem(each) for each in ("0.5", "1", "10", "max") if each.startswith(incomplete)]
 
 
+class Limit(_Kind):
+    """A number of events a second; ``off``, which is 0, for no limit."""
+
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            limit = 0.0 if value == "off" else float(value) or math.nan
+        except ValueError:
+            limit = math.nan
+        if not 0 <= limit < math.inf:
+            self.fail(f"{value!r} is no limit: give a number of events above 0, or off", param, ctx)
+        return limit
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """A few usual ones."""
+        return [CompletionItem(each) for each in ("1", "10", "off") if each.startswith(incomplete)]
+
+
 def moment(text: str) -> float | str:
     """A moment as ``select`` takes it: seconds since the start, or an ISO time."""
     try:
@@ -123,6 +145,7 @@ EXPRESSION = Expression("expression", names.variables)
 EVENT = Expression("event", names.events)
 SEQ = Seq()
 RATE = Rate()
+LIMIT = Limit()
 RECORDING_FILE = click.Path(dir_okay=False)
 
 _CHOOSING: tuple[Callable[[F], F], ...] = (

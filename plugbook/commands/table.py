@@ -50,6 +50,7 @@ WORDS: Final[tuple[Word, ...]] = (
     plugins.leaks,
     plugins.keep,
     events.publish,
+    events.throttle,
     schemas.schema,
     deliveries.resume,
     deliveries.mute,

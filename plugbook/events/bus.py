@@ -313,6 +313,15 @@ class Bus(Asking):
         self._tell("throttle", text_of(target), undo)
         return disconnect
 
+    def unthrottle(self, target: Target) -> None:
+        """Take a limit away.
+
+        Raises:
+            UnknownNameError: there is none for this target.
+        """
+        self._throttles.remove(text_of(target))
+        self._changed_throttles("unthrottle", {"target": text_of(target)})
+
     def _changed_throttles(self, what: str, payload: dict[str, object], reason: str = "") -> None:
         self._choose_publish()
         if self._recorder is not None:
@@ -498,6 +507,7 @@ class Bus(Asking):
         cause: Cause | None = None,
         announce: Callable[[Report], object] | None = None,
         to: Callable[[Subscription], bool] | None = None,
+        asked: str = "",
     ) -> Report:
         """Publish past the gate, and return when every handler has ended.
 
@@ -509,6 +519,7 @@ class Bus(Asking):
             cause: what it is caused by.
             announce: given the report before the first handler runs.
             to: which of the handlers get it; by default all.
+            asked: ``first`` or ``all`` where it is a question, and how many answers end it.
 
         Raises:
             DeadlockError: the caller is a handler, which would have to end first.
@@ -523,7 +534,9 @@ class Bus(Asking):
             raise DeadlockError(msg)
         token = current_cause.set(cause)
         try:
-            report = self._make_report(event, plan, plugin, get_ident())
+            question = partial(Question, wants_all=asked == "all", asker=None)
+            kind: Callable[..., Report] = question if asked else Report
+            report = self._make_report(event, plan, plugin, get_ident(), kind)
         finally:
             current_cause.reset(token)
         if announce is not None:

@@ -97,6 +97,10 @@ class LayeredPlan(HandlerPlan):
             for site, start, end in triples
         ]
 
+    def count(self, ticks: list[int]) -> int:
+        """How many calls there have been."""
+        return (len(ticks) - 1) // 3
+
     def running(self, ticks: list[int]) -> int:
         """Which call runs: the last started that has not ended."""
         end = (len(ticks) - 1) // 3 * 3

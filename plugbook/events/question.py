@@ -58,7 +58,7 @@ class Question(Report):
         """Why the handlers that are left need not be called, or ``""``."""
         if self.wants_all or not self.answered:
             return ""
-        return f"{self._calls_name(self.answered[0][0])} answered"
+        return f"{self.name_of(self.answered[0][0])} answered"
 
     def end_turn(self, turn: Turn) -> None:
         """Take the answer, if the handler gave one."""
@@ -94,12 +94,9 @@ class Question(Report):
         return "error" if any(note.outcome == "error" for note in (self.notes or {}).values()) else "ok"
 
     def _reason_by(self, verdict: Note | None) -> str:
-        names = [self._calls_name(index) for index, _ in self.answered]
+        names = [self.name_of(index) for index, _ in self.answered]
         told = f"asked: {' and '.join(names)} answered" if names else _NOBODY
         return f"{told}; {verdict.reason}" if verdict is not None and verdict.reason else told
-
-    def _calls_name(self, index: int) -> str:
-        return self.calls[index].handler
 
     # -- what the asker gets ------------------------------------------------------------------------
 
@@ -118,9 +115,10 @@ class Question(Report):
         Raises:
             NoAnswerError: nobody answered, and there is no default.
         """
-        calls = self.calls
+        sites = [self.plan.sites[self.plan.site_of(index, self.ticks)] for index, _ in self.answered]
         answers = [
-            Answer(value, calls[index].plugin, calls[index].handler, self) for index, value in self.answered
+            Answer(value, site.plugin, site.name, self)
+            for site, (_, value) in zip(sites, self.answered, strict=True)
         ]
         if self.wants_all:
             return Answers(answers, self)

@@ -266,7 +266,7 @@ class Report(Dispatch):
             return self._fates
 
     def __repr__(self) -> str:
-        count = len(self.plan.spans(self.ticks))
+        count = self.plan.count(self.ticks)
         nobody = "not delivered" if self.outcome == "skipped" else "no handler"
         calls = f"{count:,} call" + "s" * (count > 1) if count else nobody
         took = f" in {_time(self.duration_ns)}" if count and self.duration_ns is not None else ""

@@ -333,6 +333,10 @@ class HandlerPlan(Plan):
             for at in range(len(self.sites))
         ]
 
+    def count(self, ticks: list[int]) -> int:
+        """How many calls there are."""
+        return len(self.sites)
+
     def running(self, ticks: list[int]) -> int:
         """Which call runs."""
         return max(0, len(ticks) - 1)

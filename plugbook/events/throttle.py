@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from plugbook.errors import EventError
+from plugbook.errors import EventError, UnknownNameError, suggestion
 from plugbook.trace.record import Note
 
 from .subscription import HandlerPlan, Target, check_target, is_for, text_of
@@ -69,6 +69,21 @@ class Throttles:
             return True
 
         return remove
+
+    def remove(self, name: str) -> None:
+        """Take away the limit of a target as a person writes it.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        with self._lock:
+            named = [target for target in self._limits if text_of(target) == name]
+            if not named:
+                msg = f"{name} is not throttled.{suggestion(name, self.limits)}"
+                raise UnknownNameError(msg, name=name, known=self.limits)
+            for target in named:
+                del self._limits[target]
+                self._forget(target)
 
     def refusal(self, kind: type[Event]) -> HandlerPlan | None:
         """The plan of an event of this type that is not delivered; None where it is, which counts."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "plugbook.events.report.Report": "report",
+        "plugbook.events.question.Answer": "answer",
+        "plugbook.events.question.Answers": "answer",
         "plugbook.host.host.Host": "host",
         "plugbook.host.plan.Plan": "plan",
         "plugbook.host.plan.Changes": "changes",

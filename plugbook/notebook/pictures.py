@@ -33,6 +33,7 @@ from .views import error_place, error_text, reason_of
 
 if TYPE_CHECKING:
     from plugbook.errors import PlugbookError
+    from plugbook.events.question import Answer, Answers
     from plugbook.events.report import Call, Report
     from plugbook.host.dead_letters import DeadLetters
     from plugbook.host.host import Host
@@ -68,7 +69,7 @@ def report(shown: Report) -> str:
     rows = [
         (
             _seq(call.seq),
-            "&emsp;" * call.depth + code(call.handler),
+            code("\u2003" * call.depth + call.handler),
             call.plugin,
             bar((call.duration_ns or 0) / longest, _took(call.duration_ns)),
             chip(outcome_mark(call.outcome), call.outcome),
@@ -79,6 +80,11 @@ def report(shown: Report) -> str:
     return page(
         head(title, *notes), table(["seq", "handler", "plugin", "time", "outcome", "result"], rows), event
     )
+
+
+def answer(shown: Answer | Answers) -> str:
+    """What was answered and by whom, and below it what became of the question."""
+    return page(head(code(repr(shown).partition("\n")[0]))) + report(shown.report)
 
 
 def host(shown: Host) -> str:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from plugbook import Host, Plugin, on
-from plugbook.errors import EventError, ManifestError, TopicError
+from plugbook.errors import EventError, ManifestError, TopicError, UnknownNameError
 from plugbook.events.bus import Bus
 from plugbook.events.event import Event
 
@@ -178,6 +178,16 @@ def test_limits_are_replaced_and_taken_away(throttled):
     bus.publish(Moved())
     assert len(got) == 4
     assert "publish" not in vars(bus) or not bus._timing
+
+
+def test_a_limit_can_be_taken_away_by_its_name(throttled):
+    """A name that is nearly right gets a suggestion."""
+    bus, _ = throttled
+    bus.throttle("mouse.*", per_second=1)
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'mouse\.\*'"):
+        bus.unthrottle("mous.*")
+    bus.unthrottle("mouse.*")
+    assert bus.throttles == {}
 
 
 def test_several_limits_hold_together(throttled):

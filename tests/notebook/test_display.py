@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from plugbook import Event, Host, Plugin, on
 from plugbook.errors import PlugbookError
+from plugbook.events.middleware import retry
 from plugbook.notebook import display, pictures
 from plugbook.notebook.markup import MOST_ROWS, page, table, tag
 from plugbook.notebook.progress import ProgressBars
@@ -74,6 +75,26 @@ def test_a_report_shows_each_call(shop):
     assert "Billing.bill" in shown
     assert "ValueError: &lt;script&gt;" in shown
     assert f"test_display.py:{Billing.bill.__code__.co_firstlineno + 3}" in shown
+
+
+def test_an_answer_shows_who_gave_it_and_every_call(ip, shop):
+    """The value and its handler stand above the calls; layers are set in, and nothing is escaped twice."""
+    shop.bus.subscribe(OrderPlaced, lambda event: EVIL, name="asked", priority=1, middleware=[retry()])
+    for shown in (shop.ask(OrderPlaced(order_id=1)), shop.ask(OrderPlaced(order_id=1), all=True)):
+        text = html(ip, shown)
+        assert "Answer" in text
+        assert '<span class="pb-code">retry(asked)</span>' in text
+        assert '<span class="pb-code">\u2003asked</span>' in text
+        assert EVIL not in text
+
+
+def test_a_throttled_event_was_not_delivered(shop):
+    """It is not said that no handler takes it."""
+    shop.throttle(OrderPlaced, per_second=0.001)
+    shop.publish(OrderPlaced(order_id=1))
+    shown = pictures.report(shop.publish(OrderPlaced(order_id=1)))
+    assert "It was not delivered to anybody" in shown
+    assert "throttled: more than 0.001 a second" in shown
 
 
 def test_an_event_nobody_takes_says_what_to_do(shop):

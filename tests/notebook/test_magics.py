@@ -112,6 +112,17 @@ def test_schemas_are_listed_and_shown(shop):
     assert "order_id: integer" in str(shop.run("%pb schema order.placed"))
 
 
+def test_a_topic_is_throttled_and_let_go(shop):
+    """Without a limit the word shows what there is; what cannot be is refused, and changes nothing."""
+    shop.run("%pb throttle order.placed 5")
+    assert str(shop.run("%pb throttle")).splitlines()[1].split() == ["order.placed", "5"]
+    for wrong in ("0", "many", "inf", "nan"):
+        assert "is no limit" in str(shop.fail(f"%pb throttle order.placed {wrong}"))
+    assert "Say how many" in str(shop.fail("%pb throttle order.placed"))
+    assert "Did you mean 'order.placed'" in str(shop.fail("%pb throttle order.place off"))
+    assert str(shop.run("%pb throttle order.placed off")) == "nothing is throttled"
+
+
 def test_an_unknown_topic_gets_a_suggestion(shop):
     """A topic that is nearly right is answered with the right one."""
     error = shop.fail("%pb publish order.placd {}")

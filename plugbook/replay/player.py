@@ -89,7 +89,8 @@ class Player:
         self.host = host
         self.until = until
         is_narrowed = topics is not None or plugins is not None
-        self._stream = Stream(recording.select(topics=topics, plugins=plugins) if is_narrowed else recording)
+        chosen = recording.select(topics=topics, plugins=plugins) if is_narrowed else recording
+        self._stream = Stream(chosen, is_live=host is not None)
         self._transport = Transport(self._advance, lambda: self.position.time_ns, self._tell)
         self.rate = rate
         self._stage: Stage = Desk(recording)

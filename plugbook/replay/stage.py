@@ -150,7 +150,7 @@ class Republisher:
 
     def play(self, row: Row) -> Report | None:
         """Deliver the event; None if it could not be made again."""
-        seq, _, _, topic_number, plugin, parent, plan, payload, _ = row
+        seq, _, _, topic_number, plugin, parent, plan, payload, how = row
         emissions, names = self._emissions, self._stream.known.names
         if emissions.answered and seq in emissions.answered:
             return self._counted(emissions.answered.pop(seq))
@@ -162,15 +162,21 @@ class Republisher:
             self._skip(Skipped(seq, topic, str(error)))
             return None
         announce = partial(emissions.deliver, row)
-        to = self._routes.get(seq)
-        report = self._bus.deliver(event, plugin=names[plugin], cause=cause, announce=announce, to=to)
+        report = self._bus.deliver(
+            event,
+            plugin=names[plugin],
+            cause=cause,
+            announce=announce,
+            to=self._routes.get(seq),
+            asked="" if how == "publish" else how,
+        )
         if held is not None:
             settle(held, report)
         return self._counted(report)
 
     def _counted(self, report: Report) -> Report:
         self._published += 1
-        calls = len(report.plan.sites)
+        calls = report.plan.count(report.ticks)
         self._calls += calls
         if not (calls or report.plan.is_fixed):  # of those, somebody got it elsewhere
             self._unhandled += 1

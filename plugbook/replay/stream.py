@@ -20,9 +20,13 @@ _EVENT: Final = KINDS.index("event")
 _STATE: Final = KINDS.index("state")
 _CHANGE: Final = KINDS.index("change")
 _OPEN: Final = OUTCOMES.index("open")
+_SKIPPED: Final = OUTCOMES.index("skipped")
 _CHUNK_ROWS: Final = 2_000
 _MEMORY_ROWS: Final = 50_000
 """A recording in memory gives up its oldest rows, so that it is read in one go."""
+
+_ASKED: Final = """iif(instr(notes, '"asked":"'), json_extract(notes, '$.asked'), NULL)"""
+_DELIVERED: Final = f"NOT (outcome = {_SKIPPED} AND called = 0)"
 
 _COLUMNS: Final = (
     f"seq, time_ns, iif(called = 0 AND outcome = {_OPEN}, {LAST_SEQ}, time_ns + queued_ns), "
@@ -31,12 +35,12 @@ _COLUMNS: Final = (
 _started = itemgetter(2)
 
 
-Row = tuple[int, int, int, int, int, int | None, int | None, str, bool]
+Row = tuple[int, int, int, int, int, int | None, int | None, str, str]
 """One recorded event, as it is stored: a plain tuple, for there are many and the garbage collector passes those.
 
 Its seq; when it was published and when its first handler started, in ns; topic and plugin by number; its parent
-or None; the plan of its handlers by number; its payload as JSON text; whether it is to be played, or is only
-there to be compared with.
+or None; the plan of its handlers by number; its payload as JSON text; how it is to be played: ``publish``, or by
+asking for the ``first`` answer or ``all``, or ``""`` where it is only there to be compared with.
 """
 
 
@@ -64,6 +68,7 @@ class Stream:
 
     Args:
         recording: the recording, or a selection of it.
+        is_live: whether the events go to handlers, so that what reached nobody is not played.
 
     Attributes:
         total: how many events are chosen.
@@ -71,10 +76,12 @@ class Stream:
         known: what rows refer to by number, up to date for the rows that were read.
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, *, is_live: bool = False) -> None:
         recording.flush()
         self._recording = recording
         self._is_chosen, self._values, is_costly = _condition(recording)
+        if is_live:
+            self._is_chosen = f"({self._is_chosen}) AND {_DELIVERED}"
         self._size = _MEMORY_ROWS if recording.path is None or is_costly else _CHUNK_ROWS
         self._last = int(self._query(f"SELECT coalesce(max(seq), 0) FROM rows WHERE kind = {_EVENT}")[0][0])
         self.total, self._first, _ = self._bounds(self._last)
@@ -206,7 +213,7 @@ class Stream:
         if self._read >= self._last:
             return False
         found = self._query(
-            f"SELECT {_COLUMNS}, ({self._is_chosen}) FROM rows "
+            f"SELECT {_COLUMNS}, iif({self._is_chosen}, coalesce({_ASKED}, 'publish'), '') FROM rows "
             f"WHERE kind = {_EVENT} AND seq BETWEEN ? AND ? ORDER BY seq LIMIT {self._size}",
             *self._values,
             self._read + 1,

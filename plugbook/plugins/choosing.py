@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from packaging.version import Version
-
 from plugbook.errors import ResolutionError, suggestion
 
 from .conflict import clash, exclusion, tell
 from .formula import Clause, Formula, Rule
 from .manifest import Manifest, read_relation, split
-from .resolver import fits, resolve
+from .resolver import fits, parsed, resolve
 
 if TYPE_CHECKING:
+    from packaging.version import Version
+
     from .resolution import Problem
 
 
@@ -108,7 +108,7 @@ def choose(manifests: Iterable[Manifest], *, asked: Iterable[str] = (), host_ver
 
 def preference(manifest: Manifest) -> tuple[bool, Version]:
     """The newer of two versions has the greater one: final versions before pre-releases."""
-    version = Version(manifest.version)
+    version = parsed(manifest.version)
     return not version.is_prerelease, version
 
 
@@ -121,7 +121,7 @@ def _sorted(manifests: Iterable[Manifest]) -> dict[str, list[Manifest]]:
     for name, versions in by_name.items():
         different: dict[Version, Manifest] = {}
         for manifest in versions:
-            different.setdefault(Version(manifest.version), manifest)
+            different.setdefault(parsed(manifest.version), manifest)
         candidates[name] = sorted(different.values(), key=preference, reverse=True)
     return candidates
 
@@ -197,11 +197,11 @@ class _Chooser:
     def _preferred(self, user: Manifest, provider: Manifest) -> Iterator[int]:
         """Whom the resolver would take instead of a provider, if they were there."""
         # As in the resolver: the highest version first, then by name.
-        version = Version(provider.version)
+        version = parsed(provider.version)
         for need in user.needs:
             for variable in self.formula.providers(need):
                 other = self.formula.manifest(variable)
-                theirs = Version(other.version)
+                theirs = parsed(other.version)
                 if theirs > version or (theirs == version and other.name < provider.name):
                     yield variable
 

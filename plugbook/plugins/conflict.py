@@ -65,9 +65,10 @@ def _rules_near(formula: Formula, wishes: Iterable[Rule]) -> Iterator[Rule]:
     while waiting:
         for rule in formula.rules_of(waiting.popleft()):
             yield rule
-            near = set() if rule.kind == "conflicts" else {*formula.names_in(rule)} - seen
-            waiting += sorted(near)
-            seen |= near
+            for name in formula.leads_to(rule):
+                if name not in seen:
+                    seen.add(name)
+                    waiting.append(name)
 
 
 def _sentence(formula: Formula, alike: Sequence[Rule]) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from plugbook.errors import missing_extra
 
@@ -30,8 +29,7 @@ RuleKind = Literal[
 _FEATURE = "Choosing among several versions of a plugin"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """Something that must hold, with what a person calls it.
 
     Attributes:
@@ -92,6 +90,13 @@ class Formula:
     def present(self, name: str) -> int:
         """Whether any version of a plugin is there."""
         return self._as_new_as[name][-1]
+
+    def leads_to(self, rule: Rule) -> Iterable[str]:
+        """The plugins that a rule asks for; what it only speaks against is none."""
+        if rule.kind == "needs":
+            return {self._names[variable] for variable in self.providers(rule.text)}
+        name = split(rule.text).name
+        return (name,) if rule.kind == "requires" and name in self.candidates else ()
 
     def names_in(self, rule: Rule) -> Iterator[str]:
         """The plugins that a rule is about, each as often as it is."""
@@ -167,10 +172,8 @@ class Formula:
             MissingExtraError: python-sat is not installed.
         """
         solver = new_solver()
-        for once in self._once.values():
-            solver.append_formula(once)
-        for rule in rules:
-            solver.append_formula(rule.clauses)
+        solver.append_formula(clause for once in self._once.values() for clause in once)
+        solver.append_formula(clause for rule in rules for clause in rule.clauses)
         return solver
 
     def core(self, rules: Sequence[Rule]) -> list[Rule] | None:
@@ -181,8 +184,9 @@ class Formula:
         with self.solver(()) as solver:
             # The solver names those of its assumptions that clash: there is one for each rule.
             switches = {len(self._names) + place: rule for place, rule in enumerate(rules)}
-            for switch, rule in switches.items():
-                solver.append_formula([[-switch, *clause] for clause in rule.clauses])
+            solver.append_formula(
+                [-switch, *clause] for switch, rule in switches.items() for clause in rule.clauses
+            )
             if solver.solve(assumptions=list(switches)):
                 return None
             return self._shrunk([switches[switch] for switch in sorted(solver.get_core())])

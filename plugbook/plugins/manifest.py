@@ -39,8 +39,9 @@ class Relation(NamedTuple):
     versions: str
 
 
+@lru_cache(maxsize=131_072)
 def split(text: str) -> Relation:
-    """The two halves of a relation as a manifest holds it.
+    """The two halves of a relation as a manifest holds it; remembered, as resolving asks for each several times.
 
     >>> split("ledger<3,>=1")
     Relation(name='ledger', versions='<3,>=1')

@@ -71,7 +71,7 @@ def fits(versions: str, version: str) -> bool:
     >>> fits("<3,>=1", "2.0b1"), fits("", "0"), fits("<3,>=1", "3.0")
     (True, True, False)
     """
-    return not versions or _range(versions).contains(_version(version), prereleases=True)
+    return not versions or _range(versions).contains(parsed(version), prereleases=True)
 
 
 @lru_cache(maxsize=16_384)
@@ -80,7 +80,8 @@ def _range(versions: str) -> SpecifierSet:
 
 
 @lru_cache(maxsize=16_384)
-def _version(version: str) -> Version:
+def parsed(version: str) -> Version:
+    """A version that a manifest holds, to be compared; remembered, since most plugins share a few."""
     return Version(version)
 
 
@@ -118,7 +119,7 @@ class _Resolver:
         offers: dict[str, list[tuple[str, str]]] = defaultdict(list)
         offering = sorted((each for each in self.manifests.values() if each.provides), key=lambda m: m.name)
         # A stable sort after the one by name: the highest version first, and of equal ones by name.
-        for manifest in sorted(offering, key=lambda each: _version(each.version), reverse=True):
+        for manifest in sorted(offering, key=lambda each: parsed(each.version), reverse=True):
             for capability, version in manifest.capabilities().items():
                 offers[capability].append((manifest.name, version))
         return offers
@@ -149,12 +150,11 @@ class _Resolver:
         for text in manifest.requires:
             name, versions = split(text)
             other = self.manifests.get(name)
-            fact = f"{manifest} requires {text}"
             if other is None:
-                facts = (fact, f"there is no plugin {name}")
+                facts = (f"{manifest} requires {text}", f"there is no plugin {name}")
                 yield Problem(manifest.name, "missing", facts, wanted=text, known=self.manifests.keys())
             elif not fits(versions, other.version):
-                facts = (fact, f"{name} is {other.version}")
+                facts = (f"{manifest} requires {text}", f"{name} is {other.version}")
                 yield Problem(manifest.name, "version", facts, plugins=(name,), wanted=text)
         for need in manifest.needs:
             if not self._candidates(need):
@@ -200,8 +200,10 @@ class _Resolver:
 
     def _spread(self, names: Iterable[str]) -> None:
         """Make problems of all plugins that need one with a problem, the nearest cause first."""
-        requiring, needing = self._users
         waiting = deque(names)
+        if not waiting:
+            return  # who uses whom is not worth finding out
+        requiring, needing = self._users
         while waiting:
             failed = waiting.popleft()
             for user, fact in requiring.get(failed, ()):

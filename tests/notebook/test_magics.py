@@ -11,6 +11,7 @@ import plugbook
 from plugbook.errors import (
     ConfigError,
     EventError,
+    PlugbookDeprecationWarning,
     PlugbookError,
     RecordingMissingError,
     UnknownNameError,
@@ -418,3 +419,37 @@ class Painter(Plugin):
         "what": "dark",
         "lacks": "",
     }
+
+
+def test_versions_tells_which_are_used_and_why_the_others_are_not(shop, tmp_path):
+    """A folder is added by its path, and every version in it has its row."""
+    for version, needs in (("1.0", "[]"), ("2.0", "['nowhere']")):
+        folder = tmp_path / f"stock-{version}"
+        folder.mkdir()
+        (folder / "code.py").write_text("from plugbook import Plugin\nclass Stock(Plugin): pass\n")
+        said = f"name = 'stock'\nversion = '{version}'\nentry_point = 'code:Stock'\nrequires = {needs}\n"
+        (folder / "plugin.toml").write_text(f"[plugin]\n{said}")
+    assert "Nothing was looked for" in str(shop.run("%pb versions"))
+    shop.run(f"%pb add --folder {tmp_path}")
+    rows = [row[:3] for row in shop.run("%pb versions").rows]
+    assert rows == [
+        ("stock", "1.0", "used"),
+        ("stock", "2.0", "stock 2.0 requires nowhere, which nobody offers"),
+    ]
+    assert shop.ip.user_ns["shop"].states["stock"] == "active"
+
+
+def test_why_ends_with_the_mend_that_was_tried(shop):
+    """What is told last can be done: it was applied to a copy."""
+    shop.run("from plugbook import Plugin\nclass Tax(Plugin, requires=['legder']): pass")
+    shop.run("%pb add Tax")
+    last = str(shop.run("%pb why tax")).splitlines()[-1]
+    assert last == "To mend it: Write 'ledger' instead of 'legder' in what tax requires."
+
+
+def test_deprecations_are_a_table(shop):
+    """What the host will no longer offer stands there with who uses it."""
+    assert "deprecated nothing" in str(shop.run("%pb deprecations"))
+    with pytest.warns(PlugbookDeprecationWarning, match="billing requires the plugin ledger"):
+        shop.run("shop.deprecate(plugin='ledger', since='1.0', removal='2.0', use='books')")
+    assert shop.run("%pb deprecations").rows == (("ledger", "plugin", "1.0", "2.0", "books", "billing"),)

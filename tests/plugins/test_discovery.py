@@ -196,3 +196,20 @@ def test_five_hundred_distributions_are_scanned_quickly(tmp_path):
         discover(path=[str(tmp_path)])
         times.append(time.perf_counter() - start)
     assert min(times) < 0.25
+
+
+def test_a_folder_that_has_not_changed_is_not_read_again(tmp_path, monkeypatch):
+    """A plugin.toml and the module it names are looked at once, until one of them changes."""
+    monkeypatch.setattr(readings, "_SETTLED_NS", -1)
+    reads = []
+    read = discovery.read_plugin_file
+    monkeypatch.setattr(discovery, "read_plugin_file", lambda file: reads.append(file.name) or read(file))
+    (tmp_path / "plugin.toml").write_text("[plugin]\nname = 'billing'\nentry_point = 'code:Billing'\n")
+    (tmp_path / "code.py").write_text(SOURCE.format("Billing", ", version='1.0'", ""))
+    for _ in range(3):
+        (found,) = discovery.discover_in(tmp_path)
+    assert (found.manifest.version, reads) == ("1.0", ["plugin.toml"])
+    (tmp_path / "code.py").write_text(SOURCE.format("Billing", ", version='2.0.1'", ""))
+    assert discovery.discover_in(tmp_path)[0].manifest.version == "2.0.1"
+    (tmp_path / "plugin.toml").write_text("[plugin]\nname = \n")
+    assert discovery.discover_in(tmp_path)[0].error is not None

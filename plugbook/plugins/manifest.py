@@ -135,7 +135,7 @@ def _checked_range(text: str) -> str:
 @lru_cache(maxsize=65_536)
 def _checked_capability(text: str) -> str:
     relation = split(_checked_relation(text))
-    if relation.versions and not re.fullmatch(r"==[^*,]+", relation.versions):
+    if relation.versions and not re.fullmatch(r"==[^=*,]+", relation.versions):
         msg = (
             f"{_short(text)} is a range, but what is provided has one version. "
             f"Write '{relation.name}' or '{relation.name}==1.0'."

@@ -74,3 +74,9 @@ def test_a_class_in_place_of_a_name_is_told_what_to_write():
             make_manifest({"name": "a", "provides": given})
     with pytest.raises(ManifestError, match="3 is not text"):
         make_manifest({"name": "a", "needs": [3]})
+
+
+def test_what_is_provided_has_a_version_that_can_be_compared():
+    """Arbitrary equality (===) names no version, so that no range could be asked of it."""
+    with pytest.raises(ManifestError, match="has one version"):
+        make_manifest({"name": "billing", "provides": ["invoicing===x"]})

@@ -35,7 +35,7 @@ import asyncio
 import itertools
 import logging
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from threading import get_ident
@@ -54,30 +54,15 @@ from .event import Event, EventSchema
 from .layers import make_plan
 from .loop import HostLoop
 from .question import Question
-from .registrations import Redo, Registration, Undo, current_registrar
 from .report import Report
-from .subscription import (
-    Handler,
-    HandlerPlan,
-    Instead,
-    OnFailure,
-    Policy,
-    Predicate,
-    Source,
-    Subscription,
-    Target,
-    text_of,
-)
-from .table import Advice, SubscriptionTable
-from .throttle import Throttles
+from .throttled import Throttled
 from .work import Work
 
 if TYPE_CHECKING:
-    from plugbook._types import Disconnect
     from plugbook.trace.recorder import Recorder
 
     from .gate import Gate
-    from .middleware import Middleware
+    from .subscription import HandlerPlan, Subscription
 
 __all__ = ["Bus", "Cause", "current_cause"]
 
@@ -86,7 +71,7 @@ T = TypeVar("T")
 _log = logging.getLogger("plugbook.events")
 
 
-class Bus(Asking):
+class Bus(Throttled, Asking):
     """Subscriptions, one queue, and the drain that empties it.
 
     Args:
@@ -112,14 +97,12 @@ class Bus(Asking):
         clock: Callable[[], int] = tick,
     ) -> None:
         self.loop = loop or HostLoop()
-        self._table = SubscriptionTable()
+        super().__init__(clock)
         self._plans = self._table.plans
-        self._numbers = itertools.count()
         self._drain = Drain(self.loop, self._settle)
         self._described: weakref.WeakSet[type[Event]] = weakref.WeakSet()
         self._timing = timing
         self._gate: Gate | None = None
-        self._throttles = Throttles(clock)
         self._is_closed = False
         self.recorder = recorder
 
@@ -151,194 +134,12 @@ class Bus(Asking):
             timed = partial(Bus.publish, self)
             self.publish = bare_publish(self._plans, self._plan_for, self._drain, timed)  # type: ignore[method-assign]
 
-    # -- subscriptions ----------------------------------------------------------------------------
-
-    @property
-    def subscriptions(self) -> tuple[Subscription, ...]:
-        """All of them, in the order in which handlers are called."""
-        return self._table.ordered()
-
-    def subscribe(
-        self,
-        target: Target,
-        handler: Handler,
-        *,
-        plugin: str = "",
-        name: str | None = None,
-        priority: float = 0,
-        where: Predicate | None = None,
-        timeout: float | None = None,
-        thread: bool = False,
-        policy: Policy = "continue",
-        source: Source | None = None,
-        middleware: Sequence[Middleware] = (),
-        on_failure: OnFailure | None = None,
-    ) -> Disconnect:
-        """Call `handler` with every event that fits, until the returned function is called.
-
-        An event goes to whoever listens when its turn comes: what is published while a plugin starts reaches
-        the handlers it connects then, and what is queued behind its stop does not reach it any more.
-
-        Args:
-            target: an event type (its subclasses fit too), or a topic pattern such as ``order.**``.
-            handler: a function or a coroutine function of one event.
-            plugin: its owner.
-            name: its name in reports; by default its qualified name.
-            priority: higher runs earlier.
-            where: a predicate on the event.
-            timeout: seconds. A coroutine is cancelled; a sync handler is marked late.
-            thread: run a sync handler on a thread of its own.
-            policy: ``continue`` whatever the handler raises, or ``raise`` it where the event is delivered.
-            source: only events that these plugins publish: a name or pattern such as ``shop-*``, or several;
-                ``""`` stands for who publishes without being a plugin.
-            middleware: what goes around the handler, from the outside in; see `plugbook.events.middleware`.
-            on_failure: told, where the event is delivered, of each call that fails or takes too long.
-
-        Raises:
-            EventError: target, handler or an option cannot be.
-            TopicError: the topic pattern is not well formed.
-        """
-        subscription = Subscription(
-            target=target,
-            handler=handler,
-            name=name or str(getattr(handler, "__qualname__", type(handler).__qualname__)),
-            plugin=plugin,
-            priority=priority,
-            where=where,
-            timeout=timeout,
-            thread=thread,
-            policy=policy,
-            source=source,
-            middleware=middleware,
-            number=next(self._numbers),
-            on_failure=on_failure,
-        )
-        self._table.add(subscription)
-        self._record_change("subscribe", subscription)
-
-        number = subscription.number
-        if not plugin:
-            self._tell("subscription", subscription.name, partial(Bus._withdraw, number=number))
-
-        def disconnect() -> None:
-            self._withdraw("", number=number)
-
-        return disconnect
-
-    def _tell(self, kind: str, label: str, undo: Undo) -> None:
-        """Tell whoever keeps account of what is registered outside of handlers and transitions."""
-        registrar = current_registrar.get()
-        if registrar is not None and self.cause() is None:
-            registrar.note(Registration(kind, label, weakref.ref(self), undo))
-
-    def _withdraw(self, reason: str, *, number: int) -> Redo | None:
-        former = self._table.remove(number)
-        if former is None:
-            return None
-        self._record_change("unsubscribe", former, reason)
-
-        def restore(reason: str) -> None:
-            self._table.add(former)
-            self._record_change("subscribe", former, reason)
-
-        return restore
-
-    def divert(self, plugin: str, instead: Instead | None) -> None:
-        """Have the events of a plugin's handlers go to `instead` from now on, until this is called with None.
-
-        That holds for handlers that it connects later, and for events that are queued. What `instead` returns is
-        why each call was `skipped`.
-        """
-        self._table.divert(plugin, instead)
-
-    def rank(self, ranks: dict[str, int]) -> None:
-        """Say in which order the plugins depend on each other: lower runs earlier at equal priority."""
-        self._table.rank(ranks)
-
-    def advise(self, advice: Advice) -> None:
-        """Let somebody who knows more say who would handle what nobody does."""
-        self._table.advice = advice
-
-    def forget_unhandled(self) -> None:
-        """Ask for that advice again, for it may have changed."""
-        self._table.forget_unhandled()
-
     def plan_of(self, kind: type[Event]) -> HandlerPlan:
         """The handlers that an event of exactly this type would go to."""
         if self._recorder is not None and kind not in self._described:
             self._described.add(kind)
             self._recorder.describe("schema", f"{kind.__topic__}@{kind.__version__}", EventSchema(kind))
         return self._table.plan_of(kind)
-
-    def _record_change(self, what: str, changed: Subscription, reason: str = "") -> None:
-        if self._recorder is not None:
-            payload = {"target": changed.target_text, "handler": changed.name, "priority": changed.priority}
-            self._recorder.put("change", what, plugin=changed.plugin, reason=reason, payload=payload)
-
-    # -- throttling -------------------------------------------------------------------------------
-
-    @property
-    def throttles(self) -> dict[str, float]:
-        """How many events a second are delivered, by topic pattern or event type."""
-        return self._throttles.limits
-
-    def throttle(self, target: Target, *, per_second: float) -> Disconnect:
-        """Deliver at most so many events a second of each topic that fits, until the returned function is called.
-
-        What is published beyond that is recorded and reported as ``skipped``. A question is no publishing,
-        and is always asked. Another limit for the same target takes the place of this one.
-
-        Raises:
-            EventError: the target cannot be, or the number is not above 0.
-            TopicError: the topic pattern is not well formed.
-        """
-        limit = [self._throttles.set(target, per_second)]
-        payload = {"target": text_of(target), "per_second": per_second}
-        self._changed_throttles("throttle", payload)
-
-        def undo(bus: Bus, reason: str = "") -> Redo | None:
-            if not limit[0]():
-                return None
-            bus._changed_throttles("unthrottle", payload, reason)
-
-            def redo(reason: str) -> None:
-                limit[0] = bus._throttles.set(target, per_second)
-                bus._changed_throttles("throttle", payload, reason)
-
-            return redo
-
-        def disconnect() -> None:
-            undo(self)
-
-        self._tell("throttle", text_of(target), undo)
-        return disconnect
-
-    def unthrottle(self, target: Target) -> None:
-        """Take a limit away.
-
-        Raises:
-            UnknownNameError: there is none for this target.
-        """
-        self._throttles.remove(text_of(target))
-        self._changed_throttles("unthrottle", {"target": text_of(target)})
-
-    def _changed_throttles(self, what: str, payload: dict[str, object], reason: str = "") -> None:
-        self._choose_publish()
-        if self._recorder is not None:
-            self._recorder.put("change", what, reason=reason, payload=payload)
-
-    def _publish_throttled(self, event: Event, *, plugin: str = "") -> Report:
-        return self._turn_away(event, plugin) or Bus.publish(self, event, plugin=plugin)
-
-    def _turn_away(self, event: Event, plugin: str) -> Report | None:
-        """The report of an event that is one too many; None where it is to be delivered."""
-        plan = self._throttles.refusal(type(event)) if self._throttles and isinstance(event, Event) else None
-        if plan is None:
-            return None
-        report = self._make_report(event, plan, plugin, get_ident())
-        report.ticks.append(tick())
-        self._drain.make_room()
-        return report
 
     # -- publishing -------------------------------------------------------------------------------
 
@@ -387,6 +188,19 @@ class Bus(Asking):
             drain.run_elsewhere()
         elif drain.queue:
             drain.run()
+        return report
+
+    def _publish_throttled(self, event: Event, *, plugin: str = "") -> Report:
+        return self._turn_away(event, plugin) or Bus.publish(self, event, plugin=plugin)
+
+    def _turn_away(self, event: Event, plugin: str) -> Report | None:
+        """The report of an event that is one too many; None where it is to be delivered."""
+        plan = self._throttles.refusal(type(event)) if self._throttles and isinstance(event, Event) else None
+        if plan is None:
+            return None
+        report = self._make_report(event, plan, plugin, get_ident())
+        report.ticks.append(tick())
+        self._drain.make_room()
         return report
 
     async def publish_async(self, event: Event, *, plugin: str = "") -> Report:

@@ -19,7 +19,7 @@ from plugbook.errors import (
 from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus
 from plugbook.plugins.bundle import gather
-from plugbook.plugins.config import check_config, check_names, check_options
+from plugbook.plugins.config import check_config, check_names
 from plugbook.plugins.discovery import discover, discover_in
 from plugbook.plugins.leaks import Leaks, find_leaks
 from plugbook.plugins.manifest import check_version
@@ -30,10 +30,12 @@ from plugbook.trace.record import BLOCK
 from plugbook.trace.recorder import Recorder
 from plugbook.trace.store import Store
 
+from .configured import Configured
 from .configuring import Configuring
 from .current import use
 from .dead_letters import MOST_LETTERS
 from .deliveries import Deliveries
+from .deprecating import Deprecating
 from .engine import Engine
 from .handle import PluginName, name_of
 from .mender import Mender
@@ -55,13 +57,11 @@ if TYPE_CHECKING:
     from plugbook.events.subscription import Handler, Subscription, Target
     from plugbook.events.work import Work
     from plugbook.plugins.contributions import ExtensionTable
-    from plugbook.plugins.deprecation import DeprecatedKind, Deprecation
     from plugbook.plugins.effects import EffectRules, Effects
     from plugbook.plugins.lifecycle import State
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.policy import Policy
     from plugbook.plugins.resolution import Edge
-    from plugbook.plugins.settings.view import PluginConfig
     from plugbook.trace.live import LiveRecording
     from plugbook.trace.recording import Recording
 
@@ -86,7 +86,7 @@ def _close_hosts() -> None:
         host.close()
 
 
-class Host(Supervised, Asking):
+class Host(Configured, Supervised, Deprecating, Asking):
     """Plugins under one roof.
 
     Args:
@@ -236,63 +236,6 @@ class Host(Supervised, Asking):
         why = explain(handle, self._registry.handles, resolution, self._mender.mend)
         return self._deliveries.explain(with_troubles(why, handle, self.recording))
 
-    def deprecate(
-        self,
-        *,
-        topic: str | None = None,
-        service: type | None = None,
-        plugin: str | None = None,
-        option: str | None = None,
-        since: str,
-        removal: str,
-        use: str = "",
-    ) -> Deprecation:
-        """Announce that this host will no longer offer something.
-
-        A plugin that uses it is warned once, by name, and a `change` record says so. From the API version
-        `removal` on it is refused: the plugin fails to start, or the call raises a `RemovedError`. Plugins
-        that are active already are warned, and go on.
-
-        Args:
-            topic: of events, such as ``order.legacy``, or a pattern of topics.
-            service: the type that a service is provided under.
-            plugin: its name.
-            option: of a plugin, such as ``billing.currency``.
-            since: the API version that deprecates it.
-            removal: the API version that will no longer have it.
-            use: what to use instead, in words.
-
-        Raises:
-            ManifestError: not one thing is named, or a version is none.
-            TopicError: the pattern is not well formed.
-        """
-        named: dict[DeprecatedKind, object] = {
-            "topic": topic,
-            "service": service,
-            "plugin": plugin,
-            "option": option,
-        }
-        things = [(kind, thing) for kind, thing in named.items() if thing is not None]
-        if len(things) != 1:
-            given = ", ".join(kind for kind, _ in things) or "nothing"
-            msg = (
-                f"one thing is deprecated at a time: topic=, service=, plugin= or option=; {given} was given."
-            )
-            raise ManifestError(msg)
-        ((kind, what),) = things
-        deprecations = self._engine.deprecations
-        made = deprecations.add(kind, what, since=since, removal=removal, use=use)
-        for handle in self._registry.handles.values():
-            if handle.context is not None:
-                targets = [each.target for each in self.subscriptions if each.plugin == handle.name]
-                deprecations.look_at(handle.context, targets, handle.manifest, handle.options)
-        return made
-
-    @property
-    def deprecations(self) -> dict[Deprecation, tuple[str, ...]]:
-        """What is deprecated, and which plugins were found to use it."""
-        return {each: tuple(users) for each, users in self._engine.deprecations.users.items()}
-
     def plan(self, action: str, name: PluginName) -> Plan:
         """What a request would do, step by step; nothing is done.
 
@@ -435,59 +378,6 @@ class Host(Supervised, Asking):
             return changes
 
         return self._request(remove)
-
-    # -- configuration ----------------------------------------------------------------------------
-
-    def config_of(self, name: PluginName) -> PluginConfig:
-        """Every option of a plugin: its value, who said so, and what it is for; secrets are hidden.
-
-        Raises:
-            UnknownPluginError: there is no such plugin.
-            LifecycleError: it was not loaded yet.
-        """
-        return self._configuring.look(name_of(name))
-
-    def configure(
-        self, name: PluginName, options: Mapping[str, Any] | None = None, /, **changes: Any
-    ) -> Changes | Work[Changes]:
-        """Change options of a plugin, above all that was said before; tables are merged key by key.
-
-        The whole new configuration is checked first. A plugin that runs finds it in ``ctx.config``, and is told by
-        its ``on_config_change(self, old, new)``, which may be async; if that raises, the old configuration is back.
-        Where an option that changes is marked `NeedsRestart`, the plugin is restarted instead.
-
-        Args:
-            name: the plugin.
-            options: options by name, for names that are no Python identifiers.
-            **changes: more of them.
-
-        Raises:
-            UnknownPluginError: there is no such plugin.
-            ConfigError: the new configuration does not fit; nothing was changed.
-            LifecycleError: the plugin was not loaded yet.
-            PluginError: the plugin refused it, and has its old one again; or a dependent did not start again.
-        """
-        given = {**check_options(name_of(name), options), **changes}
-        return self._request(lambda: self._configuring.configure(name_of(name), given).check())
-
-    def reset_config(self, name: PluginName, *options: str) -> Changes | Work[Changes]:
-        """Take live edits back: of the options named, as in ``tax.rate``, or of all.
-
-        Raises:
-            UnknownPluginError: there is no such plugin.
-            ConfigError: there is no such option, or what remains does not fit; nothing was changed.
-            PluginError: as for `configure`.
-        """
-        return self._request(lambda: self._configuring.reset(name_of(name), options).check())
-
-    def reload_config(self) -> Changes | Work[Changes]:
-        """Read the configuration file and the environment again; if anything does not fit, nothing is changed.
-
-        Raises:
-            ConfigError: the file cannot be read, or some plugin's options in it do not fit.
-            PluginError: a plugin refused its new configuration; all of them have their old ones again.
-        """
-        return self._request(lambda: self._configuring.reload().check())
 
     def close(self) -> None:
         """Stop everything, end the host's loop, and close the recording. Closing again does nothing."""

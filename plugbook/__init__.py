@@ -16,29 +16,29 @@ if TYPE_CHECKING:
     from plugbook.adapters import attach as attach
     from plugbook.errors import PlugbookError as PlugbookError
     from plugbook.events.event import Event as Event
-    from plugbook.events.schemas import schemas as schemas
-    from plugbook.events.schemas import upcaster as upcaster
+    from plugbook.events.versions.schemas import schemas as schemas
+    from plugbook.events.versions.schemas import upcaster as upcaster
     from plugbook.host.current import current as current
     from plugbook.host.current import use as use
     from plugbook.host.host import Host as Host
     from plugbook.notebook import charts as charts
-    from plugbook.plugins.builder import plugin as plugin
-    from plugbook.plugins.bundle import Bundle as Bundle
-    from plugbook.plugins.effects import Effects as Effects
-    from plugbook.plugins.extension import ExtensionPoint as ExtensionPoint
-    from plugbook.plugins.extension import contributes as contributes
+    from plugbook.plugins.authoring.builder import plugin as plugin
+    from plugbook.plugins.authoring.bundle import Bundle as Bundle
+    from plugbook.plugins.effects.effect import Effects as Effects
+    from plugbook.plugins.extending.extension import ExtensionPoint as ExtensionPoint
+    from plugbook.plugins.extending.extension import contributes as contributes
     from plugbook.plugins.plugin import Plugin as Plugin
     from plugbook.plugins.plugin import on as on
     from plugbook.plugins.policy import Restart as Restart
     from plugbook.plugins.settings.marks import Hidden as Hidden
     from plugbook.plugins.settings.marks import NeedsRestart as NeedsRestart
-    from plugbook.trace.recording import open_recording as open_recording
+    from plugbook.trace.reading.recording import open_recording as open_recording
 
 _FACE = {  # name -> module; a module that has the name itself is given whole
-    "Bundle": "plugbook.plugins.bundle",
-    "Effects": "plugbook.plugins.effects",
+    "Bundle": "plugbook.plugins.authoring.bundle",
+    "Effects": "plugbook.plugins.effects.effect",
     "Event": "plugbook.events.event",
-    "ExtensionPoint": "plugbook.plugins.extension",
+    "ExtensionPoint": "plugbook.plugins.extending.extension",
     "Hidden": "plugbook.plugins.settings.marks",
     "Host": "plugbook.host.host",
     "NeedsRestart": "plugbook.plugins.settings.marks",
@@ -47,13 +47,13 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
     "Restart": "plugbook.plugins.policy",
     "attach": "plugbook.adapters",
     "charts": "plugbook.notebook.charts",
-    "contributes": "plugbook.plugins.extension",
+    "contributes": "plugbook.plugins.extending.extension",
     "current": "plugbook.host.current",
     "on": "plugbook.plugins.plugin",
-    "open_recording": "plugbook.trace.recording",
-    "plugin": "plugbook.plugins.builder",
-    "schemas": "plugbook.events.schemas",
-    "upcaster": "plugbook.events.schemas",
+    "open_recording": "plugbook.trace.reading.recording",
+    "plugin": "plugbook.plugins.authoring.builder",
+    "schemas": "plugbook.events.versions.schemas",
+    "upcaster": "plugbook.events.versions.schemas",
     "use": "plugbook.host.current",
 }
 

@@ -191,10 +191,10 @@ def _made_by(factory: str) -> Host:
 
 def _lines(value: Any) -> Iterator[str]:
     """A value as text; a choice of records one by one, for there may be millions."""
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
     if isinstance(value, Recording):
-        from plugbook.trace.tree import describe
+        from plugbook.trace.reading.tree import describe
 
         chosen = iter(value.records())
         first = next(chosen, None)

@@ -16,8 +16,8 @@ RECORDING_HALF = [
     "plugbook",
     "plugbook.errors",
     "plugbook.trace.record",
-    "plugbook.trace.recorder",
-    "plugbook.trace.store",
+    "plugbook.trace.writing.recorder",
+    "plugbook.trace.writing.store",
     *(f"plugbook.adapters.{path.stem}" for path in sorted(ROOT.glob("plugbook/adapters/[a-z]*.py"))),
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from plugbook.trace.live import LiveRecording
+from plugbook.trace.reading.live import LiveRecording
 
 if TYPE_CHECKING:
     from plugbook.adapters.attachment import Attachment

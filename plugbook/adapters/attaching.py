@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from plugbook.adapters.attachment import Attachment, find_adapter
-from plugbook.trace.store import Store
+from plugbook.trace.writing.store import Store
 
 if TYPE_CHECKING:
     from plugbook.adapters.attached import AttachedRecording

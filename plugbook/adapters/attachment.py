@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol
 
 from plugbook.adapters.summary import Capture, Summaries
 from plugbook.errors import AdapterError, RecordingBusyError, RecordingExistsError
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 ADAPTERS: Final = {"pluggy": "a pluggy PluginManager"}
 """The foreign library whose types an adapter watches, which is also the adapter's name, and what it takes."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from plugbook._types import Payloads
     from plugbook.adapters.attached import AttachedRecording
     from plugbook.host.host import Host
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
 DoorName = Literal["terminal", "notebook"]
 Needs = Literal["", "host", "recording", "either", "recording, may use host"]
@@ -111,7 +111,7 @@ class Door(ABC):
         Raises:
             RecordingError: it cannot be read.
         """
-        from plugbook.trace.recording import open_recording
+        from plugbook.trace.reading.recording import open_recording
 
         return open_recording(file)
 
@@ -154,7 +154,7 @@ class Door(ABC):
         Raises:
             UnknownNameError: there is none.
         """
-        from plugbook.trace.recording import Recording
+        from plugbook.trace.reading.recording import Recording
 
         target = self.current()
         if isinstance(target, Recording):

@@ -77,7 +77,7 @@ def _event(door: Door, host: Host, text: str) -> Any:
         return door.evaluate(text)
     kind = names.event_type(by_topic[1], [each.target for each in host.subscriptions])
     if kind is None:
-        from plugbook.events.schemas import schemas
+        from plugbook.events.versions.schemas import schemas
 
         if schemas.versions(by_topic[1]):
             return schemas.make(by_topic[1], _fields(by_topic[2] or "{}"))

@@ -26,7 +26,7 @@ def plugins(door: Door) -> list[str]:
 
 def topics(door: Door) -> list[str]:
     """The topics of the events that are defined or have a schema, and of those that the current recording holds."""
-    from plugbook.events.schemas import schemas
+    from plugbook.events.versions.schemas import schemas
 
     found = set(schemas.topics)
     with suppress(PlugbookError):  # nothing is current: then the defined ones are all there is
@@ -60,14 +60,14 @@ def variables(door: Door) -> list[str]:
 def is_target(value: object) -> bool:
     """Whether it is a host or a recording."""
     from plugbook.host.host import Host
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
     return isinstance(value, Host | Recording)
 
 
 def event_types() -> Iterator[type[Event]]:
     """Every event type that is defined, older definitions before newer ones."""
-    from plugbook.events.known import event_classes
+    from plugbook.events.versions.known import event_classes
 
     return event_classes()
 

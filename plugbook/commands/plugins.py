@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plugbook.errors import ConfigError
-from plugbook.events.registrations import current_registrar
-from plugbook.trace.roster import plugins_in
+from plugbook.events.dispatch.registrations import current_registrar
+from plugbook.trace.reading.roster import plugins_in
 
 from .kinds import EXPRESSION, PLUGIN
 from .values import Rows, Text
@@ -195,7 +195,7 @@ def _row(handle: PluginHandle, held: str) -> tuple[str, str, str, str]:
 
 
 def _installed() -> Rows:
-    from plugbook.plugins.discovery import discover
+    from plugbook.plugins.finding.discovery import discover
 
     found = [
         (each.name, each.manifest.version, each.manifest.source)

@@ -17,7 +17,7 @@ from .values import Rows, Text
 from .words import word
 
 if TYPE_CHECKING:
-    from plugbook.events.compatibility import Compatibility
+    from plugbook.events.versions.compatibility import Compatibility
 
     from .door import Door
 
@@ -59,7 +59,7 @@ def schema(door: Door, names: tuple[str, ...]) -> Any:
 
 def _known(door: Door) -> dict[str, Versions]:
     """What is known in this process, and what the current recording holds besides."""
-    from plugbook.events.schemas import schemas
+    from plugbook.events.versions.schemas import schemas
 
     known: dict[str, Versions] = {}
     with suppress(PlugbookError):  # nothing is current
@@ -82,7 +82,7 @@ def _recorded(facts: Mapping[str, Any], where: str) -> dict[str, Versions]:
 
 
 def _listed(known: Mapping[str, Versions]) -> Rows:
-    from plugbook.events.schemas import schemas
+    from plugbook.events.versions.schemas import schemas
 
     rows = [
         (
@@ -97,8 +97,8 @@ def _listed(known: Mapping[str, Versions]) -> Rows:
 
 
 def _told(topic: str, versions: Versions) -> Text:
-    from plugbook.events.compatibility import check_compatibility, outline
-    from plugbook.events.schemas import schemas
+    from plugbook.events.versions.compatibility import check_compatibility, outline
+    from plugbook.events.versions.schemas import schemas
 
     lines = [topic]
     for version, (found, where) in sorted(versions.items()):
@@ -112,7 +112,7 @@ def _told(topic: str, versions: Versions) -> Text:
 
 
 def _compare(door: Door, files: list[str], topics: list[str]) -> Text:
-    from plugbook.events.compatibility import check_recordings
+    from plugbook.events.versions.compatibility import check_recordings
 
     old, new = (door.open(file) for file in files)
     found = check_recordings(old, new)

@@ -43,26 +43,24 @@ from typing import TYPE_CHECKING, Never, TypeVar, cast
 
 from plugbook._clock import tick
 from plugbook.errors import DeadlockError, EventError, HostClosedError
+from plugbook.events.dispatch.asking import Asking, answer, answer_async, check
+from plugbook.events.dispatch.bare import bare_publish
+from plugbook.events.dispatch.calls import abandon, run_inline
+from plugbook.events.dispatch.cause import Cause, current_cause
+from plugbook.events.dispatch.drain import NOBODY, Drain
+from plugbook.events.dispatch.layers import make_plan
+from plugbook.events.dispatch.loop import HostLoop
+from plugbook.events.dispatch.question import Question
+from plugbook.events.dispatch.report import Report
+from plugbook.events.dispatch.throttled import Throttled
+from plugbook.events.dispatch.work import Work
+from plugbook.events.event import Event, EventSchema
 from plugbook.trace.record import BLOCK, JsonText, Note
 
-from .asking import Asking, answer, answer_async, check
-from .bare import bare_publish
-from .calls import abandon, run_inline
-from .cause import Cause, current_cause
-from .drain import NOBODY, Drain
-from .event import Event, EventSchema
-from .layers import make_plan
-from .loop import HostLoop
-from .question import Question
-from .report import Report
-from .throttled import Throttled
-from .work import Work
-
 if TYPE_CHECKING:
-    from plugbook.trace.recorder import Recorder
-
-    from .gate import Gate
-    from .subscription import HandlerPlan, Subscription
+    from plugbook.events.dispatch.gate import Gate
+    from plugbook.events.subscription import HandlerPlan, Subscription
+    from plugbook.trace.writing.recorder import Recorder
 
 __all__ = ["Bus", "Cause", "current_cause"]
 

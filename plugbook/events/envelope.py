@@ -22,13 +22,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from plugbook.errors import EnvelopeError, TopicError, UnknownNameError
+from plugbook.events.event import Event
+from plugbook.events.topics import check_topic
+from plugbook.events.versions.known import stand_in
+from plugbook.events.versions.reading import reader_of
+from plugbook.events.versions.schemas import Schemas, schemas
 from plugbook.trace.record import parse_seq, show_seq
-
-from .event import Event
-from .known import stand_in
-from .reading import reader_of
-from .schemas import Schemas, schemas
-from .topics import check_topic
 
 _SPECIFICATION: Final = "1.0"
 _JSON: Final = "application/json"

@@ -19,9 +19,8 @@ from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from plugbook.errors import EventError, TopicError
-from plugbook.trace.payload import bounded
-
-from .topics import check_topic
+from plugbook.events.topics import check_topic
+from plugbook.trace.writing.payload import bounded
 
 if TYPE_CHECKING:
     from pydantic.json_schema import GenerateJsonSchema

@@ -24,7 +24,7 @@ from plugbook._clock import tick
 from plugbook.errors import EventError
 
 if TYPE_CHECKING:
-    from .layers import Next
+    from plugbook.events.dispatch.layers import Next
 
 Middleware = Callable[[Any, Any], Any]
 """``(event, call_next) -> result``; around an async handler a coroutine function."""

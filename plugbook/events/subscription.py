@@ -12,17 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from plugbook.errors import EventError
+from plugbook.events.event import Event, is_deeply_frozen
+from plugbook.events.middleware import Middleware, is_coroutine_function, problem_of
+from plugbook.events.topics import compile_pattern
 from plugbook.trace.record import CallSite, Note, Plan, extent
 
-from .event import Event, is_deeply_frozen
-from .middleware import Middleware, is_coroutine_function, problem_of
-from .topics import compile_pattern
-
 if TYPE_CHECKING:
-    from plugbook.trace.selection import Patterns
-
-    from .calls import Turn
-    from .report import Report
+    from plugbook.events.dispatch.calls import Turn
+    from plugbook.events.dispatch.report import Report
+    from plugbook.trace.reading.selection import Patterns
 
 Handler = Callable[[Any], Any]
 Predicate = Callable[[Any], object]
@@ -347,7 +345,7 @@ class HandlerPlan(Plan):
 
 
 def _patterns(names: Iterable[str]) -> Patterns:
-    from plugbook.trace.selection import Patterns
+    from plugbook.trace.reading.selection import Patterns
 
     return Patterns(names)
 

@@ -6,16 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from plugbook.host.handle import PluginName, name_of
 from plugbook.plugins.config import check_options
 
-from .handle import PluginName, name_of
-
 if TYPE_CHECKING:
-    from plugbook.events.work import Work
+    from plugbook.events.dispatch.work import Work
+    from plugbook.host.configuring import Configuring
+    from plugbook.host.plan import Changes
     from plugbook.plugins.settings.view import PluginConfig
-
-    from .configuring import Configuring
-    from .plan import Changes
 
 T = TypeVar("T")
 

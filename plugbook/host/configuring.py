@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from plugbook._clock import tick
 from plugbook.errors import ConfigError, LifecycleError, PlugbookWarning, PluginError
-from plugbook.events.cause import Cause, current_cause
+from plugbook.events.dispatch.cause import Cause, current_cause
+from plugbook.host.plan import Changes, Step
 from plugbook.plugins.config import check_known, check_options
 from plugbook.plugins.scope import must_be_awaited
 from plugbook.plugins.settings.difference import differing
@@ -18,22 +19,19 @@ from plugbook.plugins.settings.layers import Layer, Layers, Said, known_path, le
 from plugbook.plugins.settings.marks import harmless, masked, needs_restart, secrets_in, without_secrets
 from plugbook.plugins.settings.view import PluginConfig, look
 from plugbook.trace.record import describe_error
-from plugbook.trace.recorder import Recorder
 from plugbook.trace.telling import tell
-
-from .plan import Changes, Step
+from plugbook.trace.writing.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pydantic import BaseModel
 
+    from plugbook.host.engine import Engine
+    from plugbook.host.handle import PluginHandle
+    from plugbook.host.registry import Registry
+    from plugbook.host.requests import Requests
     from plugbook.plugins.plugin import Plugin
-
-    from .engine import Engine
-    from .handle import PluginHandle
-    from .registry import Registry
-    from .requests import Requests
 
 
 @dataclass(frozen=True, slots=True)

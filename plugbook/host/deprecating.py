@@ -9,10 +9,9 @@ from plugbook.errors import ManifestError
 
 if TYPE_CHECKING:
     from plugbook.events.subscription import Subscription
+    from plugbook.host.engine import Engine
+    from plugbook.host.registry import Registry
     from plugbook.plugins.deprecation import DeprecatedKind, Deprecation
-
-    from .engine import Engine
-    from .registry import Registry
 
 
 class Deprecating(ABC):

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from plugbook._clock import Clock, tick
 from plugbook.errors import PluginError
 from plugbook.events.bus import Bus, Cause, current_cause
-from plugbook.plugins.bundle import members_of, table_of
+from plugbook.plugins.authoring.bundle import members_of, table_of
 from plugbook.plugins.config import settle
 from plugbook.plugins.context import Context
-from plugbook.plugins.contributions import Extensions
 from plugbook.plugins.deprecation import Deprecation, Deprecations
-from plugbook.plugins.discovery import complete
-from plugbook.plugins.effects import EffectRules
-from plugbook.plugins.extension import contribute_marked, points_of
+from plugbook.plugins.effects.effect import EffectRules
+from plugbook.plugins.extending.contributions import Extensions
+from plugbook.plugins.extending.extension import contribute_marked, points_of
+from plugbook.plugins.finding.discovery import complete
+from plugbook.plugins.finding.loader import Loader
 from plugbook.plugins.leaks import runners
 from plugbook.plugins.lifecycle import Request, State, next_state
-from plugbook.plugins.loader import Loader
 from plugbook.plugins.policy import Watch
 from plugbook.plugins.scope import Scope, must_be_awaited
 from plugbook.plugins.services import Services
@@ -34,11 +34,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from plugbook._types import Disconnect, Outcome
+    from plugbook.host.handle import PluginHandle
+    from plugbook.host.registry import Registry
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.settings.layers import Layers, Said
-
-    from .handle import PluginHandle
-    from .registry import Registry
 
 _log = logging.getLogger("plugbook.host")
 

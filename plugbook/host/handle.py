@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plugbook.plugins.context import Context
     from plugbook.plugins.leaks import Runner
     from plugbook.plugins.manifest import Manifest
-    from plugbook.plugins.resolution import Problem
+    from plugbook.plugins.resolving.resolution import Problem
     from plugbook.plugins.scope import Scope
     from plugbook.plugins.settings.layers import Layers, Said
 

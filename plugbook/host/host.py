@@ -16,58 +16,56 @@ from plugbook.errors import (
     ManifestError,
     SelectionError,
 )
-from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus
-from plugbook.plugins.bundle import gather
+from plugbook.events.dispatch.asking import Asking
+from plugbook.host.configured import Configured
+from plugbook.host.configuring import Configuring
+from plugbook.host.current import use
+from plugbook.host.deprecating import Deprecating
+from plugbook.host.engine import Engine
+from plugbook.host.handle import PluginName, name_of
+from plugbook.host.mender import Mender
+from plugbook.host.registrations import add_noted, note_listener, registrar_for
+from plugbook.host.registry import Handles, Registry
+from plugbook.host.requests import Requests
+from plugbook.host.supervision.dead_letters import MOST_LETTERS
+from plugbook.host.supervision.deliveries import Deliveries
+from plugbook.host.supervision.quarantine import Quarantine
+from plugbook.host.supervision.quarantine_file import QuarantineFile
+from plugbook.host.supervision.supervised import Supervised
+from plugbook.host.supervision.supervisor import Supervisor
+from plugbook.host.troubles import with_troubles
+from plugbook.host.unhandled import who_would_handle
+from plugbook.host.why import explain
+from plugbook.plugins.authoring.bundle import gather
 from plugbook.plugins.config import check_config, check_names
-from plugbook.plugins.discovery import discover, discover_in
+from plugbook.plugins.finding.discovery import discover, discover_in
 from plugbook.plugins.leaks import Leaks, find_leaks
 from plugbook.plugins.manifest import check_version
 from plugbook.plugins.plugin import Buildable, Plugin, as_class
 from plugbook.plugins.settings.environment import PREFIX
 from plugbook.plugins.settings.sources import Sources
 from plugbook.trace.record import BLOCK
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
-
-from .configured import Configured
-from .configuring import Configuring
-from .current import use
-from .dead_letters import MOST_LETTERS
-from .deliveries import Deliveries
-from .deprecating import Deprecating
-from .engine import Engine
-from .handle import PluginName, name_of
-from .mender import Mender
-from .quarantine import Quarantine
-from .quarantine_file import QuarantineFile
-from .registrations import add_noted, note_listener, registrar_for
-from .registry import Handles, Registry
-from .requests import Requests
-from .supervised import Supervised
-from .supervisor import Supervisor
-from .troubles import with_troubles
-from .unhandled import who_would_handle
-from .why import explain
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect, Payloads
+    from plugbook.events.dispatch.report import Report
+    from plugbook.events.dispatch.work import Work
     from plugbook.events.event import Event
-    from plugbook.events.report import Report
     from plugbook.events.subscription import Handler, Subscription, Target
-    from plugbook.events.work import Work
-    from plugbook.plugins.contributions import ExtensionTable
-    from plugbook.plugins.effects import EffectRules, Effects
+    from plugbook.host.available import Available
+    from plugbook.host.handle import PluginHandle
+    from plugbook.host.plan import Changes, Plan, Why
+    from plugbook.plugins.effects.effect import EffectRules, Effects
+    from plugbook.plugins.extending.contributions import ExtensionTable
     from plugbook.plugins.lifecycle import State
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.policy import Policy
-    from plugbook.plugins.resolution import Edge
-    from plugbook.trace.live import LiveRecording
-    from plugbook.trace.recording import Recording
-
-    from .available import Available
-    from .handle import PluginHandle
-    from .plan import Changes, Plan, Why
+    from plugbook.plugins.resolving.resolution import Edge
+    from plugbook.trace.reading.live import LiveRecording
+    from plugbook.trace.reading.recording import Recording
 
 T = TypeVar("T")
 Config = Mapping[str, Mapping[str, Any]]
@@ -350,7 +348,7 @@ class Host(Configured, Supervised, Deprecating, Asking):
         the others. One that cannot be read is `blocked`, and one that is on the host already is passed over.
 
         Args:
-            *folders: each has a ``plugin.toml``, or holds folders that have one; see `plugbook.plugins.folders`.
+            *folders: each has a ``plugin.toml``, or holds folders that have one; see `plugbook.plugins.finding.folders`.
             group: the entry point group of distributions.
 
         Raises:
@@ -537,7 +535,7 @@ def _several(plugins: Any) -> Iterable[PluginClass]:
 
 
 def _recording_of(given: Any) -> Recording:
-    from plugbook.trace.recording import Recording, open_recording
+    from plugbook.trace.reading.recording import Recording, open_recording
 
     if isinstance(given, Recording):
         return given

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from plugbook.errors import ConfigError
 from plugbook.plugins.config import check_options, settle
-from plugbook.plugins.mending import Mend, find_mend
+from plugbook.plugins.resolving.mending import Mend, find_mend
 from plugbook.plugins.settings.fields import accepted
 
 if TYPE_CHECKING:
-    from .engine import Engine
-    from .handle import PluginHandle
-    from .registry import Registry
+    from plugbook.host.engine import Engine
+    from plugbook.host.handle import PluginHandle
+    from plugbook.host.registry import Registry
 
 
 class Mender:

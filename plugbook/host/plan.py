@@ -11,8 +11,8 @@ from plugbook.trace.telling import place_of, tell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from plugbook.plugins.mending import Mend
-    from plugbook.plugins.resolution import Problem
+    from plugbook.plugins.resolving.mending import Mend
+    from plugbook.plugins.resolving.resolution import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from plugbook.events.cause import Cause, current_cause
-from plugbook.events.registrations import Redo, Registrar, Registration, current_registrar
+from plugbook.events.dispatch.cause import Cause, current_cause
+from plugbook.events.dispatch.registrations import Redo, Registrar, Registration, current_registrar
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect
     from plugbook.events.bus import Bus
-    from plugbook.events.work import Work
-
-    from .handle import PluginHandle
-    from .host import Host
-    from .plan import Changes
+    from plugbook.events.dispatch.work import Work
+    from plugbook.host.handle import PluginHandle
+    from plugbook.host.host import Host
+    from plugbook.host.plan import Changes
 
 
 def registrar_for(bus: Bus) -> Registrar | None:

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from plugbook.errors import LifecycleError, ManifestError, UnknownPluginError, suggestion
-from plugbook.plugins.choosing import Choice, choose, preference
+from plugbook.host.available import Available
+from plugbook.host.handle import PluginHandle
+from plugbook.host.plan import Plan, Step
 from plugbook.plugins.config import check_options
 from plugbook.plugins.lifecycle import Request, State, next_state
-from plugbook.plugins.resolver import Resolution, resolve
-
-from .available import Available
-from .handle import PluginHandle
-from .plan import Plan, Step
+from plugbook.plugins.resolving.choosing import Choice, choose, preference
+from plugbook.plugins.resolving.resolver import Resolution, resolve
 
 if TYPE_CHECKING:
     from plugbook.plugins.manifest import Manifest

@@ -5,26 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from plugbook.errors import LifecycleError, PluginError
-from plugbook.plugins.bundle import members_of, unfold
+from plugbook.host.plan import Changes, Step
+from plugbook.plugins.authoring.bundle import members_of, unfold
 from plugbook.plugins.lifecycle import State
 from plugbook.plugins.settings.fields import accepted
 from plugbook.trace.telling import tell
 
-from .plan import Changes, Step
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from plugbook.plugins.bundle import Entry
-    from plugbook.plugins.discovery import Found
+    from plugbook.host.engine import Engine
+    from plugbook.host.handle import PluginHandle
+    from plugbook.host.plan import Plan
+    from plugbook.host.registry import Registry
+    from plugbook.plugins.authoring.bundle import Entry
+    from plugbook.plugins.finding.discovery import Found
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.settings.layers import Said
-
-    from .engine import Engine
-    from .handle import PluginHandle
-    from .plan import Plan
-    from .registry import Registry
 
 
 class Requests:

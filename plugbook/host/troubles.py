@@ -9,11 +9,10 @@ from plugbook.trace.record import show_seq
 from plugbook.trace.telling import first_line, recorded_place
 
 if TYPE_CHECKING:
+    from plugbook.host.handle import PluginHandle
+    from plugbook.host.plan import Why
+    from plugbook.trace.reading.recording import Recording
     from plugbook.trace.record import Record
-    from plugbook.trace.recording import Recording
-
-    from .handle import PluginHandle
-    from .plan import Why
 
 
 def with_troubles(why: Why, handle: PluginHandle, recording: Recording | None) -> Why:

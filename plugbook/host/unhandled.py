@@ -10,8 +10,7 @@ from plugbook.plugins.lifecycle import State
 
 if TYPE_CHECKING:
     from plugbook.events.event import Event
-
-    from .handle import PluginHandle
+    from plugbook.host.handle import PluginHandle
 
 _NOT_YET = (State.DISCOVERED, State.RESOLVED, State.LOADED)
 

@@ -7,16 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from plugbook.errors import PluginError
+from plugbook.host.plan import Why
 from plugbook.plugins.lifecycle import State
 from plugbook.trace.telling import place_of, tell
 
-from .plan import Why
-
 if TYPE_CHECKING:
-    from plugbook.plugins.mending import Mend
-    from plugbook.plugins.resolution import Resolution
-
-    from .handle import PluginHandle
+    from plugbook.host.handle import PluginHandle
+    from plugbook.plugins.resolving.mending import Mend
+    from plugbook.plugins.resolving.resolution import Resolution
 
 
 def explain(

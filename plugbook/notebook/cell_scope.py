@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plugbook.events.registrations import Redo, Registration, current_registrar
+from plugbook.events.dispatch.registrations import Redo, Registration, current_registrar
 from plugbook.host.current import current, use
 from plugbook.host.registrations import told
 

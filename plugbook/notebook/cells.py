@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from plugbook.trace.origin import CELL_TEXTS
-from plugbook.trace.recorder import Recorder
+from plugbook.trace.writing.origin import CELL_TEXTS
+from plugbook.trace.writing.recorder import Recorder
 
 if TYPE_CHECKING:
     from .cell_scope import CellScopes

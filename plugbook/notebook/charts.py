@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
     from .chart_data import Clock
     from .lifecycle_chart import Lifecycle

@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "plugbook.events.report.Report": "report",
-        "plugbook.events.question.Answer": "answer",
-        "plugbook.events.question.Answers": "answer",
+        "plugbook.events.dispatch.report.Report": "report",
+        "plugbook.events.dispatch.question.Answer": "answer",
+        "plugbook.events.dispatch.question.Answers": "answer",
         "plugbook.host.host.Host": "host",
         "plugbook.host.plan.Plan": "plan",
         "plugbook.host.plan.Changes": "changes",
         "plugbook.host.plan.Why": "why",
-        "plugbook.plugins.contributions.ExtensionTable": "extensions",
+        "plugbook.plugins.extending.contributions.ExtensionTable": "extensions",
         "plugbook.plugins.settings.view.PluginConfig": "config",
         "plugbook.plugins.leaks.Leaks": "leaks",
-        "plugbook.host.dead_letters.DeadLetters": "dead_letters",
-        "plugbook.trace.recording.Recording": "recording",
-        "plugbook.trace.summary.Summary": "summary",
-        "plugbook.trace.tree.Tree": "tree",
+        "plugbook.host.supervision.dead_letters.DeadLetters": "dead_letters",
+        "plugbook.trace.reading.recording.Recording": "recording",
+        "plugbook.trace.reading.summary.Summary": "summary",
+        "plugbook.trace.reading.tree.Tree": "tree",
         "plugbook.replay.player.Player": "player",
         "plugbook.errors.PlugbookError": "error",
     }

@@ -12,7 +12,7 @@ from .views import error_place, error_text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
 KEPT: Final = 100
 """How many errors are kept to show; all are counted."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from plugbook.host.host import Host
     from plugbook.replay.player import Player
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
 _STARTABLE: Final = ("discovered", "resolved", "loaded", "stopped", "failed", "unloaded")
 _BUSY: Final = ("starting", "stopping")

@@ -13,7 +13,7 @@ from .views import EDGE_KINDS, Edge, edges_of, opened, plugins_of
 if TYPE_CHECKING:
     import altair as alt
 
-    from plugbook.trace.roster import PluginView
+    from plugbook.trace.reading.roster import PluginView
 
     from .views import Source
 

@@ -22,7 +22,7 @@ from .splitting import split_words
 
 if TYPE_CHECKING:
     from plugbook.host.host import Host
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
     from .settings import Plugbook
 

@@ -33,19 +33,19 @@ from .views import error_place, error_text, reason_of
 
 if TYPE_CHECKING:
     from plugbook.errors import PlugbookError
-    from plugbook.events.question import Answer, Answers
-    from plugbook.events.report import Call, Report
-    from plugbook.host.dead_letters import DeadLetters
+    from plugbook.events.dispatch.question import Answer, Answers
+    from plugbook.events.dispatch.report import Call, Report
     from plugbook.host.host import Host
     from plugbook.host.plan import Changes, Plan, Why
-    from plugbook.plugins.contributions import ExtensionTable
+    from plugbook.host.supervision.dead_letters import DeadLetters
+    from plugbook.plugins.extending.contributions import ExtensionTable
     from plugbook.plugins.leaks import Leaks
     from plugbook.plugins.settings.view import Option, PluginConfig
     from plugbook.replay.player import Player
+    from plugbook.trace.reading.recording import Recording
+    from plugbook.trace.reading.summary import Summary
+    from plugbook.trace.reading.tree import Tree
     from plugbook.trace.record import Record
-    from plugbook.trace.recording import Recording
-    from plugbook.trace.summary import Summary
-    from plugbook.trace.tree import Tree
 
 _SUMMED_UP: Final = 100_000
 """Records up to which showing a recording sums it up at once; beyond, that would keep a cell waiting."""
@@ -336,7 +336,7 @@ def tree(shown: Tree) -> str:
 
 
 def _tree_row(record: Record, depth: int, *, asked: bool) -> tuple[object, ...]:
-    from plugbook.trace.tree import said_by
+    from plugbook.trace.reading.tree import said_by
 
     lead = tag("span", "└ ", cls="pb-quiet") if depth else ""
     name = tag("b", code(record.name), " ◀") if asked else code(record.name)

@@ -14,7 +14,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from plugbook.errors import ManifestError, PluginError
-from plugbook.events.registrations import current_registrar
+from plugbook.events.dispatch.registrations import current_registrar
 
 from .cell_scope import unscoped
 from .splitting import split_words
@@ -226,7 +226,7 @@ def _plugins_of(module: ModuleType) -> list[type[Plugin]]:
     Raises:
         ManifestError: there is none.
     """
-    from plugbook.plugins.bundle import parts_of
+    from plugbook.plugins.authoring.bundle import parts_of
     from plugbook.plugins.plugin import Buildable, Plugin, as_class
 
     plugins = [

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
 _REST: Final = 10
 """How many times as long as a count took it is left alone, so that following a long recording costs a tenth at most."""

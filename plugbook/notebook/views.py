@@ -12,7 +12,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from plugbook.errors import RecordingError
-from plugbook.trace.roster import PluginView, plugins_in
+from plugbook.trace.reading.roster import PluginView, plugins_in
 from plugbook.trace.telling import first_line, place_of, recorded_place, tell
 
 from .markup import safe_repr
@@ -20,7 +20,7 @@ from .markup import safe_repr
 if TYPE_CHECKING:
     from plugbook.host.host import Host
     from plugbook.replay.player import Player
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
 Source: TypeAlias = "Host | Recording | Player | str | PathLike[str]"
 """What a view can be given."""
@@ -95,7 +95,7 @@ def opened(source: Any) -> AbstractContextManager[Any]:
         RecordingMissingError: there is no file at that path.
     """
     if isinstance(source, str | PathLike):
-        from plugbook.trace.recording import open_recording
+        from plugbook.trace.reading.recording import open_recording
 
         return open_recording(source)
     if hasattr(source, "play") and not isinstance(source, type):

@@ -19,7 +19,7 @@ from .settings.layers import Layer, Layers, Said
 from .settings.marks import conceal, harmless, is_secret, without_secrets
 
 if TYPE_CHECKING:
-    from .plugin import Plugin
+    from plugbook.plugins.plugin import Plugin
 
 
 def check_options(name: str, options: Any) -> dict[str, Any]:

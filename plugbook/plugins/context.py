@@ -12,25 +12,23 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
-from plugbook.events.asking import Asking
 from plugbook.events.bus import Bus, Cause, current_cause
+from plugbook.events.dispatch.asking import Asking
+from plugbook.plugins.effects.effect import Effect
+from plugbook.plugins.effects.performance import Asker
+from plugbook.plugins.extending.extension import Extending
+from plugbook.plugins.policy import Watch
 from plugbook.trace.record import describe_error
-
-from .effects import Effect
-from .extension import Extending
-from .performance import Asker
-from .policy import Watch
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect, Outcome
+    from plugbook.events.dispatch.report import Report
     from plugbook.events.event import Event
-    from plugbook.events.report import Report
     from plugbook.events.subscription import Handler, Target
-
-    from .contributions import Extensions
-    from .effects import EffectRules
-    from .scope import Scope
-    from .services import Services
+    from plugbook.plugins.effects.effect import EffectRules
+    from plugbook.plugins.extending.contributions import Extensions
+    from plugbook.plugins.scope import Scope
+    from plugbook.plugins.services import Services
 
 T = TypeVar("T")
 

@@ -15,11 +15,10 @@ from packaging.version import Version
 
 from plugbook.errors import ManifestError, PlugbookDeprecationWarning, RemovedError
 from plugbook.events.topics import compile_pattern, matches
-
-from .manifest import Manifest, check_version, split
+from plugbook.plugins.manifest import Manifest, check_version, split
 
 if TYPE_CHECKING:
-    from .context import Context
+    from plugbook.plugins.context import Context
 
 DeprecatedKind = Literal["topic", "service", "plugin", "option"]
 Note = Callable[[str, "Deprecation", str], None]

@@ -19,8 +19,7 @@ from plugbook.events.subscription import ABSENT
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
     from plugbook.events.subscription import Subscription
-
-    from .plugin import Plugin
+    from plugbook.plugins.plugin import Plugin
 
 Runner = threading.Thread | asyncio.Task[Any]
 

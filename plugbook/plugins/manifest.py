@@ -18,8 +18,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from plugbook.errors import ManifestError, suggestion
-
-from .policy import Policy
+from plugbook.plugins.policy import Policy
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*")
 _RELATION = re.compile(r"([a-z0-9._-]+)(.*)", re.DOTALL)

@@ -20,18 +20,16 @@ from plugbook.errors import ManifestError, PlugbookWarning, TopicError, suggesti
 from plugbook.events.event import Event
 from plugbook.events.subscription import Source, source_problem
 from plugbook.events.topics import compile_pattern
+from plugbook.plugins.authoring.inheritance import inherited_config, inherited_fields, inherited_layers
+from plugbook.plugins.manifest import Manifest, kebab, make_manifest
 from plugbook.trace.telling import show_place
-
-from .inheritance import inherited_config, inherited_fields, inherited_layers
-from .manifest import Manifest, kebab, make_manifest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from plugbook.events.middleware import Middleware
-
-    from .bundle import Within
-    from .context import Context
+    from plugbook.plugins.authoring.bundle import Within
+    from plugbook.plugins.context import Context
 
 Target = type[Event] | str
 Predicate = Callable[[Any], object]
@@ -162,7 +160,7 @@ class Plugin:
     ``">=2,<3"``. `policy` says what the host does about a failing handler or background task: ``"continue"`` with
     the others (the default), ``"raise"`` it where the event was published, ``"restart"`` the plugin, or
     ``"quarantine"`` it; see `Restart`. `middleware` wraps every handler of the plugin, the first layer outermost:
-    ``[retry(3)]``. What a subclass of a plugin inherits is said in `plugbook.plugins.inheritance`.
+    ``[retry(3)]``. What a subclass of a plugin inherits is said in `plugbook.plugins.authoring.inheritance`.
 
     A capability is a word that decides who starts before whom. The objects that plugins give each other
     are services, by type: ``ctx.provide(Books, books)`` in one `start`, ``ctx.get(Books)`` in another.

@@ -24,7 +24,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, cont
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, TypeVar
 
 from plugbook.errors import LifecycleError
-from plugbook.events.report import Report
+from plugbook.events.dispatch.report import Report
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from plugbook._clock import tick
 from plugbook.errors import DeadlockError
-from plugbook.events.cause import Cause
-from plugbook.events.report import Report
+from plugbook.events.dispatch.cause import Cause
+from plugbook.events.dispatch.report import Report
 from plugbook.trace.record import BLOCK, CallSite, Dispatch
 
 from .rebuild import why_incomplete
@@ -23,8 +23,8 @@ from .result import MOST_KEPT, Difference
 
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
+    from plugbook.events.dispatch.question import Question
     from plugbook.events.event import Event
-    from plugbook.events.question import Question
     from plugbook.events.subscription import HandlerPlan
 
     from .stream import Row, Stream

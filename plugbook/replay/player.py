@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from plugbook._clock import tick
 from plugbook.errors import DeadlockError, ReplayError, SelectionError
+from plugbook.trace.reading.selection import LAST_SEQ, seq_number
 from plugbook.trace.record import show_seq
-from plugbook.trace.selection import LAST_SEQ, seq_number
 
 from . import progress
 from .stage import Desk, Republisher
@@ -21,8 +21,8 @@ from .transport import PlayState, Transport
 if TYPE_CHECKING:
     from plugbook._types import Disconnect
     from plugbook.host.host import Host
-    from plugbook.trace.recording import Recording
-    from plugbook.trace.selection import Moment, Names
+    from plugbook.trace.reading.recording import Recording
+    from plugbook.trace.reading.selection import Moment, Names
 
     from .result import Result
     from .stage import Played, Stage

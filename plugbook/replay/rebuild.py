@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from plugbook.errors import EventError
-from plugbook.events.known import classes_of, stand_in
-from plugbook.events.reading import Read, reader_of
-from plugbook.events.schemas import schemas
-from plugbook.trace.payload import HIDDEN
+from plugbook.events.versions.known import classes_of, stand_in
+from plugbook.events.versions.reading import Read, reader_of
+from plugbook.events.versions.schemas import schemas
+from plugbook.trace.writing.payload import HIDDEN
 
 if TYPE_CHECKING:
     from plugbook.events.event import Event

@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from plugbook._clock import tick
 from plugbook.errors import EffectReplayError
-from plugbook.plugins.performance import Recalled
-from plugbook.trace.payload import HIDDEN, PayloadEncoder
+from plugbook.plugins.effects.performance import Recalled
 from plugbook.trace.record import BLOCK, KINDS, OUTCOMES, show_seq
+from plugbook.trace.writing.payload import HIDDEN, PayloadEncoder
 
 from .rebuild import why_incomplete
 from .result import MOST_KEPT, Difference, GivenBack
 
 if TYPE_CHECKING:
-    from plugbook.plugins.performance import Asked, Asker
-    from plugbook.trace.recording import Recording
+    from plugbook.plugins.effects.performance import Asked, Asker
+    from plugbook.trace.reading.recording import Recording
 
     from .emissions import Place
     from .stream import Row, Stream

@@ -16,11 +16,11 @@ from .routes import routes_of
 
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
-    from plugbook.events.report import Report
-    from plugbook.plugins.effects import EffectRules
-    from plugbook.plugins.performance import Asked, Recalled
+    from plugbook.events.dispatch.report import Report
+    from plugbook.plugins.effects.effect import EffectRules
+    from plugbook.plugins.effects.performance import Asked, Recalled
+    from plugbook.trace.reading.recording import Recording
     from plugbook.trace.record import Record
-    from plugbook.trace.recording import Recording
 
     from .stream import Row, Stream
 

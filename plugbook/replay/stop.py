@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from plugbook.trace.selection import LAST_SEQ, seq_number
+from plugbook.trace.reading.selection import LAST_SEQ, seq_number
 
 if TYPE_CHECKING:
     from .stage import Played

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from plugbook.trace.reading.selection import LAST_SEQ
 from plugbook.trace.record import BLOCK, KINDS, OUTCOMES, CallSite
-from plugbook.trace.selection import LAST_SEQ
 
 if TYPE_CHECKING:
-    from plugbook.trace.reader import Dictionaries, Reader
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.reader import Dictionaries, Reader
+    from plugbook.trace.reading.recording import Recording
 
 _EVENT: Final = KINDS.index("event")
 _STATE: Final = KINDS.index("state")

@@ -15,10 +15,10 @@ import pytest
 
 from plugbook.adapters.pluggy import Monitor, accepts
 from plugbook.adapters.summary import Summaries
-from plugbook.trace.packing import Entry, Fact
 from plugbook.trace.record import BLOCK, Dispatch
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.packing import Entry, Fact
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 hookspec = pluggy.HookspecMarker("shop")
 hookimpl = pluggy.HookimplMarker("shop")

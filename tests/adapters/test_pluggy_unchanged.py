@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from plugbook.adapters.pluggy import Monitor
 from plugbook.adapters.summary import Summaries
 from plugbook.trace.record import Dispatch
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 hookspec = pluggy.HookspecMarker("host")
 hookimpl = pluggy.HookimplMarker("host")

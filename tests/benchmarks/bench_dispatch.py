@@ -19,8 +19,8 @@ import psygnal
 
 from plugbook.events.bus import Bus
 from plugbook.events.event import Event
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 HANDLERS: Final = 10
 PUBLISHES: Final = 2_000

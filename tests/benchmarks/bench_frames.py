@@ -20,18 +20,18 @@ if __name__ == "__main__" and not __package__:
 
 import pandas as pd
 
-from plugbook.trace.metrics import handler_times
-from plugbook.trace.reader import Reader
+from plugbook.trace.reading.metrics import handler_times
+from plugbook.trace.reading.reader import Reader
+from plugbook.trace.reading.recording import open_recording
 from plugbook.trace.record import CallSite, Plan
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.recording import open_recording
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 from tests.benchmarks.bench_store import BATCH, make
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
 ROUNDS = 3
 TEN = Plan([CallSite(f"Plugin{index}.handle", f"plugin{index}") for index in range(10)])

@@ -15,8 +15,8 @@ import pluggy
 
 from plugbook.adapters.pluggy import Monitor
 from plugbook.adapters.summary import Capture, Summaries
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 ROUNDS = 40
 CALLS = 500

@@ -36,7 +36,7 @@ def run_pytest(variant: str, folder: Path) -> None:
     import pytest
 
     from plugbook.adapters.attachment import Attachment
-    from plugbook.trace.store import Store
+    from plugbook.trace.writing.store import Store
 
     class Attach:
         """Attaches where ``plugbook record`` does."""

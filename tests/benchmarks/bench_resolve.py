@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 
 from plugbook.errors import ResolutionError
-from plugbook.plugins.choosing import choose
 from plugbook.plugins.manifest import Manifest
-from plugbook.plugins.resolver import resolve
+from plugbook.plugins.resolving.choosing import choose
+from plugbook.plugins.resolving.resolver import resolve
 
 SIZES = (1_000, 10_000)
 ROUNDS = 5

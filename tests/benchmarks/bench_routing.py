@@ -12,8 +12,8 @@ from typing import Any
 
 from plugbook.events.bus import Bus
 from plugbook.events.middleware import guard, retry, timing
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 from tests.benchmarks.bench_dispatch import HANDLERS, Ping, Variant, fastest, handlers
 
 ROUNDS = 20

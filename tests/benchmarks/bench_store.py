@@ -22,15 +22,15 @@ if __name__ == "__main__" and not __package__:
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from plugbook._clock import tick
+from plugbook.trace.reading.recording import open_recording
 from plugbook.trace.record import CallSite, Dispatch, JsonText, Plan
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.recording import open_recording
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
 PAYLOAD = JsonText('{"text":"' + "x" * 189 + '"}')
 BATCH = 1_000

@@ -23,9 +23,9 @@ from typing import Any, Final
 from plugbook._clock import tick
 from plugbook.events.bus import Bus
 from plugbook.events.event import Event
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.recording import open_recording
-from plugbook.trace.store import Store
+from plugbook.trace.reading.recording import open_recording
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 PUBLISHES: Final = 1_000_000
 ROUNDS: Final = 5

@@ -15,7 +15,7 @@ from plugbook.events.bus import Bus
 from plugbook.events.event import Event
 
 if TYPE_CHECKING:
-    from plugbook.events.report import Report
+    from plugbook.events.dispatch.report import Report
 
 PATIENCE_S = 10.0
 

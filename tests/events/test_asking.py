@@ -10,8 +10,8 @@ from plugbook import Host, Plugin, on
 from plugbook.errors import AskCycleError, DeadlockError, EventError, HostClosedError, NoAnswerError
 from plugbook.events.bus import Bus
 from plugbook.events.event import Event
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 from .conftest import Number, Way
 

@@ -8,10 +8,10 @@ import pytest
 
 from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.events.event import Event
+from plugbook.trace.reading.recording import open_recording
 from plugbook.trace.record import JsonText
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.recording import open_recording
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 from .conftest import Even, Number, Way, until
 

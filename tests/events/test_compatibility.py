@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, computed_field, create_model
 
 from plugbook import Host, open_recording
-from plugbook.events.compatibility import check_compatibility, check_recordings, outline
 from plugbook.events.event import Event
-from plugbook.events.reading import read_leniently
+from plugbook.events.versions.compatibility import check_compatibility, check_recordings, outline
+from plugbook.events.versions.reading import read_leniently
 
 
 class Size(enum.Enum):

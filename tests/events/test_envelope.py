@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field, SecretBytes, SecretStr, computed_field
 from plugbook.errors import EnvelopeError, EventError, PayloadError, UpcastError
 from plugbook.events.envelope import from_cloudevent, read_cloudevent, to_cloudevent
 from plugbook.events.event import Event
-from plugbook.events.schemas import Schemas
+from plugbook.events.versions.schemas import Schemas
 
 
 class Colour(enum.Enum):

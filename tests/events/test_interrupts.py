@@ -161,7 +161,7 @@ def test_cancelling_publish_async_is_an_interrupt(bus, scene):
 @only_waiting
 def test_a_coroutine_that_refuses_to_end_is_given_up(bus, monkeypatch):
     """Who interrupts waits for a handler's cleanup, but not for ever; what it returns later changes nothing."""
-    monkeypatch.setattr("plugbook.events.loop.GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("plugbook.events.dispatch.loop.GRACE_SECONDS", 0.05)
     go_on, ended, reports = threading.Event(), threading.Event(), []
 
     async def stubborn(event):

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from plugbook.errors import DeadlockError, HostClosedError
-from plugbook.events.loop import HostLoop, call_in_own_thread
+from plugbook.events.dispatch.loop import HostLoop, call_in_own_thread
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_close_names_a_task_that_refuses_to_end(loop, caplog):
 
 def test_close_does_not_wait_for_a_blocked_loop(loop, caplog, monkeypatch):
     """A task that blocks the loop itself is named, and the thread left behind."""
-    monkeypatch.setattr("plugbook.events.loop.GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("plugbook.events.dispatch.loop.GRACE_SECONDS", 0.05)
     began, go_on = threading.Event(), threading.Event()
 
     async def block():

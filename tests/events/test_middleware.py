@@ -9,8 +9,8 @@ import pytest
 from plugbook.errors import EventError
 from plugbook.events.bus import Bus
 from plugbook.events.middleware import Layer, guard, retry, timing
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 from .conftest import Even, Number, Way, until
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError, computed_field
 
 from plugbook.events.event import Event
-from plugbook.events.reading import read_leniently, reader_of, show_path
+from plugbook.events.versions.reading import read_leniently, reader_of, show_path
 
 
 class Inner(BaseModel, frozen=True):

@@ -13,8 +13,8 @@ from pydantic import BaseModel, SecretStr
 from plugbook import Host
 from plugbook.errors import PayloadError, SchemaError, UnknownNameError
 from plugbook.events.event import Event
-from plugbook.events.known import stand_in
-from plugbook.events.schemas import Schemas
+from plugbook.events.versions.known import stand_in
+from plugbook.events.versions.schemas import Schemas
 
 LINE = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
 PARCEL = {

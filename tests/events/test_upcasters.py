@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from plugbook.errors import SchemaError, TopicError, UpcastError
+from plugbook.events.dispatch.registrations import current_registrar
 from plugbook.events.event import Event
-from plugbook.events.registrations import current_registrar
-from plugbook.events.schemas import Schemas
+from plugbook.events.versions.schemas import Schemas
 
 
 class Shipped(Event, topic="test.shipped", version=3):

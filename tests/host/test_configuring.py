@@ -16,8 +16,8 @@ from plugbook.errors import (
     UnknownPluginError,
 )
 from plugbook.host.host import Host as HostClass
-from plugbook.trace.payload import HIDDEN
-from plugbook.trace.recorder import Recorder
+from plugbook.trace.writing.payload import HIDDEN
+from plugbook.trace.writing.recorder import Recorder
 from tests.host.conftest import OrderPlaced
 
 SECRET = "hunter2-swordfish"

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from plugbook import Host, Plugin
 from plugbook.errors import ManifestError, PlugbookError
-from plugbook.plugins.choosing import choose
 from plugbook.plugins.manifest import make_manifest
-from plugbook.plugins.mending import find_mend
-from plugbook.plugins.resolver import resolve
+from plugbook.plugins.resolving.choosing import choose
+from plugbook.plugins.resolving.mending import find_mend
+from plugbook.plugins.resolving.resolver import resolve
 
 BATCH, BATCHES = 100, 100
 NAMES = ["a", "b", "billing", "Bad", "a b", "", "x" * 200]

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from plugbook.events.registrations import current_registrar
+from plugbook.events.dispatch.registrations import current_registrar
 
 COUNT = "seen = []\ndef note(event): seen.append(event.order_id)\nshop.subscribe(OrderPlaced, note)"
 PLACE = "seen.clear()\nshop.publish(OrderPlaced(order_id=7))\nseen"

@@ -5,7 +5,7 @@ import sys
 
 import plugbook
 from plugbook.notebook.settings import Plugbook
-from plugbook.trace.recorder import Recorder
+from plugbook.trace.writing.recorder import Recorder
 
 
 def state_of(ip):

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from plugbook import Event, Host, Plugin, on, plugin
 from plugbook.errors import ConfigError, LifecycleError, ManifestError
-from plugbook.plugins.builder import PluginBuilder
+from plugbook.plugins.authoring.builder import PluginBuilder
 from plugbook.plugins.plugin import _BESIDES, _KEYWORDS
 
 

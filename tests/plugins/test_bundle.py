@@ -5,8 +5,8 @@ from pydantic import BaseModel
 
 from plugbook import Bundle, Plugin, plugin
 from plugbook.errors import ConfigError, ManifestError
-from plugbook.plugins.bundle import gather, unfold
-from plugbook.plugins.resolver import resolve
+from plugbook.plugins.authoring.bundle import gather, unfold
+from plugbook.plugins.resolving.resolver import resolve
 
 
 def outer(event, call_next):

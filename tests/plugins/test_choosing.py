@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugbook.errors import ManifestError, MissingExtraError, ResolutionError
-from plugbook.plugins.choosing import choose, preference
 from plugbook.plugins.manifest import Manifest, split
-from plugbook.plugins.resolver import fits, resolve
+from plugbook.plugins.resolving.choosing import choose, preference
+from plugbook.plugins.resolving.resolver import fits, resolve
 
 NAMES = ["a", "b", "c", "d"]
 VERSIONS = ["1.0", "2.0", "3.0b1"]

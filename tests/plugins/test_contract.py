@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from plugbook.errors import ManifestError
-from plugbook.plugins.contract import check_contract, fit, title_of
+from plugbook.plugins.extending.contract import check_contract, fit, title_of
 
 
 @runtime_checkable

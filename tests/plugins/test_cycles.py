@@ -5,7 +5,7 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugbook.plugins.cycles import find_cycles, find_knots
+from plugbook.plugins.resolving.cycles import find_cycles, find_knots
 
 NODES = "abcdef"
 GRAPHS = st.fixed_dictionaries(

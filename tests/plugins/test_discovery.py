@@ -6,9 +6,9 @@ import time
 import pytest
 
 from plugbook.errors import ManifestError
-from plugbook.plugins import discovery, readings
-from plugbook.plugins.discovery import complete, discover
-from plugbook.plugins.loader import Loader
+from plugbook.plugins.finding import discovery, readings
+from plugbook.plugins.finding.discovery import complete, discover
+from plugbook.plugins.finding.loader import Loader
 from plugbook.plugins.manifest import Manifest
 
 SOURCE = "from plugbook.plugins.plugin import Plugin\nclass {}(Plugin{}):\n    '''{}'''\n"

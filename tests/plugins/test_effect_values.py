@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from plugbook.errors import EffectReplayError, RecordedError
-from plugbook.plugins.effect_values import ResultTypes, arguments_of, describe_raised, function_of, raised_by
+from plugbook.plugins.effects.values import ResultTypes, arguments_of, describe_raised, function_of, raised_by
 
 
 class Colour(enum.Enum):

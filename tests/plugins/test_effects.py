@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from plugbook import Event, Host, Plugin, on
 from plugbook.errors import EffectDeniedError, EffectError, EffectTimeoutError, UnknownPluginError
-from plugbook.plugins.effects import Effects
+from plugbook.plugins.effects.effect import Effects
 
 DEADLINE_S = 10.0
 

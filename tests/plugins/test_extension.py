@@ -6,7 +6,7 @@ import pytest
 
 from plugbook import ExtensionPoint, Host, Plugin, contributes, plugin
 from plugbook.errors import ContributionError, ManifestError, PluginError
-from plugbook.plugins.extension import points_of
+from plugbook.plugins.extending.extension import points_of
 
 themes: ExtensionPoint[Callable[[str], str]] = ExtensionPoint("shop.themes", Callable[[str], str])
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr
 
 from plugbook.errors import ConfigError, ManifestError, PlugbookError, ResolutionError
-from plugbook.plugins.builder import plugin
+from plugbook.plugins.authoring.builder import plugin
 from plugbook.plugins.config import validate
 from plugbook.plugins.manifest import Manifest, make_manifest
 from plugbook.plugins.plugin import Plugin
-from plugbook.plugins.resolver import resolve
+from plugbook.plugins.resolving.resolver import resolve
 
 BATCH, BATCHES = 100, 100
 

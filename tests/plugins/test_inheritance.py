@@ -1,4 +1,4 @@
-"""What a plugin class takes over from its bases: each rule of `plugbook.plugins.inheritance`."""
+"""What a plugin class takes over from its bases: each rule of `plugbook.plugins.authoring.inheritance`."""
 
 import pytest
 from pydantic import BaseModel, field_validator

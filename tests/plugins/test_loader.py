@@ -9,7 +9,7 @@ import traceback
 import pytest
 
 from plugbook.errors import ManifestError, PluginError
-from plugbook.plugins.loader import Loader
+from plugbook.plugins.finding.loader import Loader
 
 PLUGIN = "from plugbook.plugins.plugin import Plugin\n"
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugbook.plugins.manifest import Manifest
-from plugbook.plugins.mending import find_mend
-from plugbook.plugins.resolver import resolve
+from plugbook.plugins.resolving.mending import find_mend
+from plugbook.plugins.resolving.resolver import resolve
 
 NAMES = ["a", "b", "c", "d"]
 

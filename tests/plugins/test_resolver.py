@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plugbook.errors import CycleError, ResolutionError
 from plugbook.plugins.manifest import make_manifest, split
-from plugbook.plugins.resolver import Edge, fits, resolve
+from plugbook.plugins.resolving.resolver import Edge, fits, resolve
 
 
 def plugin(name, version="1.0", **relations):
@@ -285,7 +285,7 @@ def test_taking_the_first_cause_away_mends(manifests):
 
 PRINT_A_RESOLUTION = """
 from plugbook.plugins.manifest import Manifest
-from plugbook.plugins.resolver import resolve
+from plugbook.plugins.resolving.resolver import resolve
 plugins = [
     Manifest(
         name=f"p{number}",

@@ -12,8 +12,8 @@ import pytest
 
 from plugbook.errors import HostClosedError, LifecycleError
 from plugbook.events.bus import Bus
+from plugbook.events.dispatch.loop import HostLoop
 from plugbook.events.event import Event
-from plugbook.events.loop import HostLoop
 from plugbook.plugins import scope as scope_module
 from plugbook.plugins.scope import Held, Scope
 

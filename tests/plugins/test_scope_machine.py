@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from plugbook.events.loop import HostLoop
+from plugbook.events.dispatch.loop import HostLoop
 from plugbook.plugins.scope import Scope
 
 RAISES = {

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plugbook import Event, Host, Plugin, on, open_recording
 from plugbook.errors import EffectDeniedError, EffectReplayError, RecordedError
 from plugbook.events.middleware import retry, timing
-from plugbook.plugins.effects import Effects
+from plugbook.plugins.effects.effect import Effects
 
 DEADLINE_S = 10.0
 

@@ -6,8 +6,8 @@ import pytest
 
 from plugbook.replay.stream import Stream
 from plugbook.trace.record import BLOCK, CallSite, Dispatch, Plan
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 
 def dispatch(seq: int, *, born: int, ticks: list[int], plan: Plan, parent: int | None = None) -> Dispatch:

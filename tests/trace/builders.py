@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from plugbook._clock import tick
 from plugbook.trace.record import BLOCK, CallSite, Dispatch, Note, Plan
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from plugbook.trace.recording import Recording
+    from plugbook.trace.reading.recording import Recording
 
 PLANS = {
     "none": Plan(),

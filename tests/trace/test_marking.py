@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from plugbook.errors import RecordingError
-from plugbook.trace.recording import open_recording
+from plugbook.trace.reading.recording import open_recording
 from tests.trace.builders import dispatch
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugbook.trace.own_time import own_times
+from plugbook.trace.reading.own_time import own_times
 
 # A call: how long it runs by itself, and the calls inside it.
 trees = st.recursive(

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from plugbook.trace.payload import HIDDEN, PayloadEncoder, bounded
 from plugbook.trace.record import JsonText
+from plugbook.trace.writing.payload import HIDDEN, PayloadEncoder, bounded
 
 
 class Broken:

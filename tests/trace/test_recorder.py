@@ -14,8 +14,8 @@ import pytest
 
 from plugbook._clock import tick
 from plugbook.errors import RecordingError
-from plugbook.trace import recorder as recorder_module
-from plugbook.trace.recording import open_recording
+from plugbook.trace.reading.recording import open_recording
+from plugbook.trace.writing import recorder as recorder_module
 from tests.trace.builders import PLANS, dispatch
 
 pytestmark = pytest.mark.usefixtures("no_leaked_threads")
@@ -337,8 +337,8 @@ def test_sources_and_origin_are_stored(bench):
 
 FORK = """
 import os, sys
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 from tests.trace.builders import dispatch
 
 recorder = Recorder(Store.create(sys.argv[1]))
@@ -358,8 +358,8 @@ recorder.close()
 
 FORGOTTEN = """
 import sys
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 from tests.trace.builders import dispatch
 
 dispatch(Recorder(Store.create(sys.argv[1])), "forgotten")
@@ -389,9 +389,9 @@ def test_a_forgotten_close_loses_nothing(tmp_path):
 def test_the_writing_half_needs_the_standard_library_alone():
     """Recording, in a Python that has nothing installed, imports nothing but the standard library."""
     script = (
-        "import sys; from plugbook.trace.recorder import Recorder; from plugbook.trace.store import Store; "
+        "import sys; from plugbook.trace.writing.recorder import Recorder; from plugbook.trace.writing.store import Store; "
         "from plugbook.trace.record import Plan; r = Recorder(Store.memory()); r.put('log', 'info'); r.flush(); "
-        "import plugbook.trace.recording; assert len(r.recording) == 1; "
+        "import plugbook.trace.reading.recording; assert len(r.recording) == 1; "
         "foreign = {m.partition('.')[0] for m in sys.modules} - set(sys.stdlib_module_names) - {'plugbook', '__main__'}; "
         "assert not foreign, foreign"
     )

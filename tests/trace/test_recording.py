@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from plugbook._clock import tick
 from plugbook.errors import FrameTooLargeError, RecordingError, SelectionError, UnknownNameError
+from plugbook.trace.reading.recording import open_recording
+from plugbook.trace.reading.selection import Patterns
 from plugbook.trace.record import BLOCK, KINDS, CallSite, Note, Plan
-from plugbook.trace.recording import open_recording
-from plugbook.trace.selection import Patterns
 from tests.trace.builders import PLANS, Bench, complete, dispatch
 
 pytestmark = pytest.mark.usefixtures("no_leaked_threads")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugbook.trace.roster import plugins_in
+from plugbook.trace.reading.roster import plugins_in
 
 
 def test_the_last_state_is_shown(bench):

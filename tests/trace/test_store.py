@@ -24,10 +24,10 @@ from plugbook.errors import (
 )
 from plugbook.trace import schema
 from plugbook.trace.integrity import fold
+from plugbook.trace.reading.recording import open_recording
 from plugbook.trace.record import BLOCK
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.recording import open_recording
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 from tests.trace.builders import PLANS, dispatch
 
 pytestmark = pytest.mark.usefixtures("no_leaked_threads")
@@ -35,8 +35,8 @@ pytestmark = pytest.mark.usefixtures("no_leaked_threads")
 REPOSITORY = Path(__file__).parents[2]
 WRITER = """
 import sys
-from plugbook.trace.recorder import Recorder
-from plugbook.trace.store import Store
+from plugbook.trace.writing.recorder import Recorder
+from plugbook.trace.writing.store import Store
 from tests.trace.builders import dispatch
 
 recorder = Recorder(Store.create(sys.argv[1]))
@@ -395,7 +395,7 @@ def test_a_log_left_behind_is_named_and_folded(tmp_path):
 READ = """
 import os, sys
 from pathlib import Path
-from plugbook.trace.recording import open_recording
+from plugbook.trace.reading.recording import open_recording
 Path().absolute().as_uri()  # which imports, what another user might not be let to
 if os.getuid() == 0:  # whom permissions do not stop
     os.setgroups([])

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from plugbook.errors import MissingExtraError, RecordingError, RecordingExistsError, SelectionError
 from plugbook.events.topics import compile_pattern
-from plugbook.trace.location import is_on_network
-from plugbook.trace.metrics import handler_times, histogram, topic_rates
-from plugbook.trace.origin import origin, source_of
+from plugbook.trace.reading.metrics import handler_times, histogram, topic_rates
+from plugbook.trace.reading.selection import Patterns
 from plugbook.trace.record import Note, describe_error, extent, parse_seq, show_seq
-from plugbook.trace.selection import Patterns
+from plugbook.trace.writing.location import is_on_network
+from plugbook.trace.writing.origin import origin, source_of
 from tests.trace.builders import PLANS, dispatch
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from plugbook.trace.reading.tree import describe, describe_failure
 from plugbook.trace.record import Note, Record, describe_error
-from plugbook.trace.tree import describe, describe_failure
 from tests.trace.builders import PLANS, dispatch
 
 

@@ -18,7 +18,7 @@ from .stand_ins import Crew, HookPlan, end_abandoned, error_note, running_call
 
 if TYPE_CHECKING:
     from plugbook.adapters.summary import Summaries
-    from plugbook.trace.recorder import Recorder
+    from plugbook.trace.writing.recorder import Recorder
 
 MANY_PLANS: Final = 4_096
 ERROR: Final = "error"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from plugbook.trace.record import CallSite, extent
 
 if TYPE_CHECKING:
-    from plugbook.trace.recorder import Recorder
+    from plugbook.trace.writing.recorder import Recorder
 
 SYSTEM: Final = "pluggy"
 ABSENT: Final = -1

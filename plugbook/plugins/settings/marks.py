@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from pydantic import BaseModel
 
-from plugbook.trace.payload import HIDDEN
+from plugbook.trace.writing.payload import HIDDEN
 
 from .fields import Path, accepted, contents, nested_model, table_of
 

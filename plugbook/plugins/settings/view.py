@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from plugbook.errors import UnknownNameError, suggestion
-from plugbook.trace.payload import HIDDEN
+from plugbook.trace.writing.payload import HIDDEN
 
 from .fields import Path, default_of, key_of, nested_model, shown, table_of, type_name
 from .layers import Layer, Layers

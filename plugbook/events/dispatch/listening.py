@@ -1,0 +1,158 @@
+"""Who listens: the part of a bus that handlers are connected to."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from plugbook.events.dispatch.registrations import Redo, Registration, Undo, current_registrar
+from plugbook.events.dispatch.table import Advice, SubscriptionTable
+from plugbook.events.subscription import (
+    Handler,
+    Instead,
+    OnFailure,
+    Policy,
+    Predicate,
+    Source,
+    Subscription,
+    Target,
+)
+
+if TYPE_CHECKING:
+    from plugbook._types import Disconnect
+    from plugbook.events.dispatch.cause import Cause
+    from plugbook.events.middleware import Middleware
+    from plugbook.trace.writing.recorder import Recorder
+
+
+class Listening(ABC):
+    """Subscriptions, each of them recorded when it comes and when it goes."""
+
+    _recorder: Recorder | None
+
+    def __init__(self) -> None:
+        self._table = SubscriptionTable()
+        self._numbers = itertools.count()
+
+    @abstractmethod
+    def cause(self) -> Cause | None:
+        """What a record written here is caused by."""
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """All of them, in the order in which handlers are called."""
+        return self._table.ordered()
+
+    def subscribe(
+        self,
+        target: Target,
+        handler: Handler,
+        *,
+        plugin: str = "",
+        name: str | None = None,
+        priority: float = 0,
+        where: Predicate | None = None,
+        timeout: float | None = None,
+        thread: bool = False,
+        policy: Policy = "continue",
+        source: Source | None = None,
+        middleware: Sequence[Middleware] = (),
+        on_failure: OnFailure | None = None,
+    ) -> Disconnect:
+        """Call `handler` with every event that fits, until the returned function is called.
+
+        An event goes to whoever listens when its turn comes: what is published while a plugin starts reaches
+        the handlers it connects then, and what is queued behind its stop does not reach it any more.
+
+        Args:
+            target: an event type (its subclasses fit too), or a topic pattern such as ``order.**``.
+            handler: a function or a coroutine function of one event.
+            plugin: its owner.
+            name: its name in reports; by default its qualified name.
+            priority: higher runs earlier.
+            where: a predicate on the event.
+            timeout: seconds. A coroutine is cancelled; a sync handler is marked late.
+            thread: run a sync handler on a thread of its own.
+            policy: ``continue`` whatever the handler raises, or ``raise`` it where the event is delivered.
+            source: only events that these plugins publish: a name or pattern such as ``shop-*``, or several;
+                ``""`` stands for who publishes without being a plugin.
+            middleware: what goes around the handler, from the outside in; see `plugbook.events.middleware`.
+            on_failure: told, where the event is delivered, of each call that fails or takes too long.
+
+        Raises:
+            EventError: target, handler or an option cannot be.
+            TopicError: the topic pattern is not well formed.
+        """
+        subscription = Subscription(
+            target=target,
+            handler=handler,
+            name=name or str(getattr(handler, "__qualname__", type(handler).__qualname__)),
+            plugin=plugin,
+            priority=priority,
+            where=where,
+            timeout=timeout,
+            thread=thread,
+            policy=policy,
+            source=source,
+            middleware=middleware,
+            number=next(self._numbers),
+            on_failure=on_failure,
+        )
+        self._table.add(subscription)
+        self._record_change("subscribe", subscription)
+
+        number = subscription.number
+        if not plugin:
+            self._tell("subscription", subscription.name, partial(Listening._withdraw, number=number))
+
+        def disconnect() -> None:
+            self._withdraw("", number=number)
+
+        return disconnect
+
+    def _tell(self, kind: str, label: str, undo: Undo) -> None:
+        """Tell whoever keeps account of what is registered outside of handlers and transitions."""
+        registrar = current_registrar.get()
+        if registrar is not None and self.cause() is None:
+            registrar.note(Registration(kind, label, weakref.ref(self), undo))
+
+    def _withdraw(self, reason: str, *, number: int) -> Redo | None:
+        former = self._table.remove(number)
+        if former is None:
+            return None
+        self._record_change("unsubscribe", former, reason)
+
+        def restore(reason: str) -> None:
+            self._table.add(former)
+            self._record_change("subscribe", former, reason)
+
+        return restore
+
+    def divert(self, plugin: str, instead: Instead | None) -> None:
+        """Have the events of a plugin's handlers go to `instead` from now on, until this is called with None.
+
+        That holds for handlers that it connects later, and for events that are queued. What `instead` returns is
+        why each call was `skipped`.
+        """
+        self._table.divert(plugin, instead)
+
+    def rank(self, ranks: dict[str, int]) -> None:
+        """Say in which order the plugins depend on each other: lower runs earlier at equal priority."""
+        self._table.rank(ranks)
+
+    def advise(self, advice: Advice) -> None:
+        """Let somebody who knows more say who would handle what nobody does."""
+        self._table.advice = advice
+
+    def forget_unhandled(self) -> None:
+        """Ask for that advice again, for it may have changed."""
+        self._table.forget_unhandled()
+
+    def _record_change(self, what: str, changed: Subscription, reason: str = "") -> None:
+        if self._recorder is not None:
+            payload = {"target": changed.target_text, "handler": changed.name, "priority": changed.priority}
+            self._recorder.put("change", what, plugin=changed.plugin, reason=reason, payload=payload)

@@ -1,0 +1,1 @@
+"""What events look like from one version to the next: schemas, upcasters, and what stays readable."""

@@ -1,0 +1,1 @@
+"""What becomes of plugins that fail or are held back, and of the events they miss."""

@@ -1,0 +1,176 @@
+"""The part of a host that looks after plugins that fail or that a person holds back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from plugbook.errors import ManifestError
+from plugbook.host.handle import PluginName, name_of
+from plugbook.host.supervision.deliveries import check_callable
+from plugbook.plugins.policy import as_policy
+
+if TYPE_CHECKING:
+    from plugbook.events.dispatch.work import Work
+    from plugbook.host.engine import Engine
+    from plugbook.host.plan import Changes
+    from plugbook.host.registry import Registry
+    from plugbook.host.supervision.dead_letters import DeadLetter, DeadLetters, Redelivered
+    from plugbook.host.supervision.deliveries import Deliveries
+    from plugbook.host.supervision.supervisor import Supervisor
+    from plugbook.plugins.policy import Policy
+
+T = TypeVar("T")
+
+
+class Supervised(ABC):
+    """What can be asked of a host about its failing, paused and quarantined plugins."""
+
+    _registry: Registry
+    _engine: Engine
+    _deliveries: Deliveries
+    _supervisor: Supervisor
+
+    @abstractmethod
+    def _request(self, function: Callable[[], T]) -> T | Work[T]:
+        """Run a request while no handler runs; inside a handler it is pending."""
+
+    # -- policies ---------------------------------------------------------------------------------
+
+    def policy_of(self, name: PluginName) -> Policy:
+        """What is done about a plugin that fails: what the host was told, or else what its manifest says.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        return self._supervisor.policy_of(self._registry[name_of(name)])
+
+    def set_policy(self, name: PluginName, policy: Policy | str | Mapping[str, Any]) -> None:
+        """Have another policy hold for a plugin from now on, whatever its manifest says.
+
+        Args:
+            name: which plugin.
+            policy: ``continue``, ``restart``, ``quarantine``, ``raise``, or a `Restart`.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            ManifestError: it is no policy; says what to write.
+        """
+        handle = self._registry[name_of(name)]
+        self._supervisor.set_policy(handle, _checked(handle.name, policy))
+
+    # -- who gets events --------------------------------------------------------------------------
+
+    def pause(self, name: PluginName) -> None:
+        """Keep a plugin's events as dead letters from now on, until `resume` brings them to it, in order.
+
+        Each is a `skipped` call meanwhile. The plugin stays as it is, and may go on publishing.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        self._hold(name, "paused")
+
+    def mute(self, name: PluginName) -> None:
+        """Drop a plugin's events from now on, until `resume`; each is a `skipped` call that says so.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        self._hold(name, "muted")
+
+    def held(self, name: PluginName) -> Literal["", "paused", "muted"]:
+        """Whether a person keeps events from a plugin.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        return self._deliveries.mode(self._registry[name_of(name)].name)
+
+    def resume(self, name: PluginName) -> Redelivered | Work[Redelivered]:
+        """Bring a plugin what it missed while it was paused, in order, and then every event again.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        handle = self._registry[name_of(name)]
+
+        def resume() -> Redelivered:
+            redelivered = self._deliveries.resume(handle.name, is_active=handle.is_active)
+            self._engine.tell()
+            return redelivered
+
+        return self._request(resume)
+
+    def release(self, name: PluginName) -> Changes | Work[Changes]:
+        """Let a plugin out of quarantine, and start it and what was stopped for it, if the host was started.
+
+        What it missed stays in its dead letters; `redeliver` brings it.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            LifecycleError: it is not quarantined.
+            PluginError: it did not start.
+        """
+        return self._request(lambda: self._supervisor.release(name_of(name)).check())
+
+    # -- dead letters -----------------------------------------------------------------------------
+
+    def dead_letters(self, name: PluginName) -> DeadLetters:
+        """The events that a plugin has missed while it was paused, quarantined or being restarted, oldest first.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        return self._deliveries.letters(self._registry[name_of(name)].name)
+
+    def redeliver(
+        self, name: PluginName, letters: Iterable[DeadLetter] | None = None
+    ) -> Redelivered | Work[Redelivered]:
+        """Bring dead letters to the handlers that missed them, in order; each is a new event, caused by the missed one.
+
+        Args:
+            name: which plugin.
+            letters: which of its `dead_letters`; by default all.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+            LifecycleError: it is not active, or paused or muted; nothing was delivered.
+        """
+        handle = self._registry[name_of(name)]
+
+        def redeliver() -> Redelivered:
+            check_callable(handle, self._deliveries.mode(handle.name))
+            return self._deliveries.redeliver([handle.name], letters)
+
+        return self._request(redeliver)
+
+    def discard(self, name: PluginName, letters: Iterable[DeadLetter] | None = None) -> int:
+        """Drop dead letters.
+
+        Args:
+            name: which plugin.
+            letters: which of its `dead_letters`; by default all.
+
+        Returns:
+            How many were dropped.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        return self._deliveries.discard(self._registry[name_of(name)].name, letters)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _hold(self, name: PluginName, mode: Any) -> None:
+        if self._deliveries.hold(self._registry[name_of(name)].name, mode):
+            self._engine.tell()
+
+
+def _checked(name: str, policy: object) -> Any:
+    try:
+        return as_policy(policy)
+    except ValueError as error:
+        msg = f"the policy of {name!r}: {error}"
+        raise ManifestError(msg, plugin=name, field="policy") from None

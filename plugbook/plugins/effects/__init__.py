@@ -1,0 +1,1 @@
+"""Declared effects: performed, recorded, and given back in a replay."""

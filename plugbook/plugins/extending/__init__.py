@@ -1,0 +1,1 @@
+"""Extension points: what one plugin declares and others contribute to."""

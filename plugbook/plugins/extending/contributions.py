@@ -1,0 +1,253 @@
+"""What is contributed to the extension points of one host: kept by the point's name, held against its contract, in order.
+
+What counts is the point's name, so that a cell which declares it anew, or a plugin that was written against an
+older declaration, still means the same point. A contribution waits while nobody declares its point; it is held
+against the contract when it is made, where the contract is known, and again whenever the point is declared.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from plugbook.errors import ContributionError, suggestion
+from plugbook.plugins.extending.contract import fit, title_of
+from plugbook.plugins.extending.extension import ExtensionPoint, name_of, title_of_value
+
+if TYPE_CHECKING:
+    from plugbook._types import Disconnect
+    from plugbook.plugins.context import PluginLog
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one plugin adds to an extension point.
+
+    Attributes:
+        point: the point's name.
+        plugin: who contributes.
+        value: what it contributes.
+        name: what it is called, for people.
+        priority: higher comes earlier.
+        number: counts the registrations.
+        lacks: why it does not fit the contract as it is declared now; empty where it does.
+    """
+
+    point: str
+    plugin: str
+    value: Any
+    name: str
+    priority: float = 0
+    number: int = 0
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PointState:
+    """An extension point as it is now.
+
+    Attributes:
+        name: its name.
+        owner: the plugin that declares it; ``""`` where nobody does, so that what is contributed waits.
+        contract: what it expects, for people.
+        contributions: what was contributed and fits, in order.
+        refused: what was contributed before the contract was known, and does not fit it.
+    """
+
+    name: str
+    owner: str = ""
+    contract: str = ""
+    contributions: tuple[Contribution, ...] = ()
+    refused: tuple[Contribution, ...] = ()
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Of each contribution its plugin, its name and what it lacks; one empty row where there is none."""
+        every = (*self.contributions, *self.refused)
+        return [(each.plugin, each.name, "; ".join(each.lacks)) for each in every] or [("", "", "")]
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.name}: {self.contract}, by {self.owner}"
+            if self.owner
+            else f"{self.name}: nobody declares it"
+        )
+        lines = [f"  {each.plugin:<16} {each.name}" for each in self.contributions]
+        lines += [
+            f"  {each.plugin:<16} {each.name}: refused, {'; '.join(each.lacks)}" for each in self.refused
+        ]
+        return "\n".join([head, *(lines or ["  nothing was contributed"])])
+
+
+class ExtensionTable(dict[str, PointState]):
+    """Every extension point of a host by name, declared or only contributed to."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self.values())) or "no extension points"
+
+
+class _Follower(NamedTuple):
+    point: str
+    told: Callable[[tuple[Any, ...]], object]
+    log: PluginLog
+
+
+@dataclass(slots=True)
+class Extensions:
+    """The extension points of one host, and what is contributed to them. Safe to use from any thread.
+
+    Attributes:
+        note: writes a `change` record: what, plugin, payload, outcome, reason.
+        rank: gives the place of each plugin in the dependency order.
+    """
+
+    note: Callable[..., None]
+    rank: Callable[[], dict[str, int]]
+    _declared: dict[str, tuple[str, ExtensionPoint[Any]]] = field(default_factory=dict)
+    _given: tuple[Contribution, ...] = ()
+    _followers: tuple[_Follower, ...] = ()
+    _count: int = 0
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def declare(self, plugin: str, point: ExtensionPoint[Any]) -> Disconnect:
+        """Open a point; what waited for it is held against its contract.
+
+        Raises:
+            ContributionError: another plugin declares it.
+        """
+        with self._lock:
+            owner = self._declared.get(point.name, ("",))[0]
+            if owner:
+                msg = f"{plugin} cannot declare the extension point {point.name!r}: {owner} does already. Rename one."
+                raise ContributionError(msg, plugin=plugin, point=point.name)
+            self._declared[point.name] = (plugin, point)
+            self._given = tuple(
+                _fitted(each, point) if each.point == point.name else each for each in self._given
+            )
+        self.note("declare", plugin, {"point": point.name, "contract": title_of(point.contract)})
+        for each in self._of(point.name):
+            if each.lacks:
+                self.note("refuse", each.plugin, _payload(each), "error", "; ".join(each.lacks))
+        self._tell(point.name)
+
+        def withdraw() -> None:
+            with self._lock:
+                del self._declared[point.name]
+            self.note("undeclare", plugin, {"point": point.name})
+            self._tell(point.name)
+
+        return withdraw
+
+    def contribute(
+        self,
+        plugin: str,
+        point: ExtensionPoint[Any] | str,
+        value: Any,
+        *,
+        priority: float = 0,
+        name: str = "",
+    ) -> Disconnect:
+        """Add to a point; returns what takes it back.
+
+        Raises:
+            ContributionError: it does not fit the contract; says what is missing.
+        """
+        target = name_of(point)
+        given = Contribution(target, plugin, value, name or title_of_value(value), priority, self._next())
+        known = self._declared[target][1] if target in self._declared else point
+        if isinstance(known, ExtensionPoint):
+            given = _fitted(given, known)
+            if given.lacks:
+                msg = (
+                    f"{plugin} contributes {given.name} to {target!r}, but that expects {title_of(known.contract)}: "
+                    f"{'; '.join(given.lacks)}."
+                )
+                raise ContributionError(msg, plugin=plugin, point=target, lacks=given.lacks)
+        with self._lock:
+            self._given = (*self._given, given)
+        waits = "" if target in self._declared else self._waits(target)
+        self.note("contribute", plugin, _payload(given), reason=waits)
+        self._tell(target)
+
+        def withdraw() -> None:
+            with self._lock:
+                self._given = tuple(each for each in self._given if each.number != given.number)
+            self.note("withdraw", plugin, _payload(given))
+            self._tell(target)
+
+        return withdraw
+
+    def values(self, point: ExtensionPoint[T] | str) -> tuple[T, ...]:
+        """What is contributed to a point, in order; nothing while nobody declares it."""
+        name = name_of(point)
+        return tuple(each.value for each in self._listed(name)) if name in self._declared else ()
+
+    def follow(
+        self, point: ExtensionPoint[T] | str, told: Callable[[tuple[T, ...]], object], log: PluginLog
+    ) -> Disconnect:
+        """Call `told` with what is contributed: now, and after every change."""
+        follower = _Follower(name_of(point), told, log)
+        told(self.values(point))
+        with self._lock:
+            self._followers = (*self._followers, follower)
+
+        def disconnect() -> None:
+            with self._lock:
+                self._followers = tuple(each for each in self._followers if each is not follower)
+
+        return disconnect
+
+    def table(self) -> ExtensionTable:
+        """Every point as it is now."""
+        names = dict.fromkeys((*self._declared, *(each.point for each in self._given)))
+        return ExtensionTable((name, self._state(name)) for name in names)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _state(self, name: str) -> PointState:
+        owner, point = self._declared.get(name, ("", None))
+        refused = tuple(each for each in self._of(name) if each.lacks)
+        contract = title_of(point.contract) if point is not None else ""
+        return PointState(name, owner, contract, tuple(self._listed(name)), refused)
+
+    def _of(self, name: str) -> list[Contribution]:
+        return [each for each in self._given if each.point == name]
+
+    def _listed(self, name: str) -> list[Contribution]:
+        rank = self.rank()
+        fitting = [each for each in self._of(name) if not each.lacks]
+        return sorted(
+            fitting, key=lambda each: (-each.priority, rank.get(each.plugin, len(rank)), each.number)
+        )
+
+    def _tell(self, name: str) -> None:
+        for follower in self._followers:
+            if follower.point == name:
+                try:
+                    follower.told(self.values(name))
+                except Exception as error:
+                    follower.log.failure(error, "what follows the extension point %s failed", name)
+
+    def _waits(self, name: str) -> str:
+        near = suggestion(name, self._declared, listing=False)
+        return f"nobody declares {name}, so it waits.{near}"
+
+    def _next(self) -> int:
+        with self._lock:
+            self._count += 1
+            return self._count
+
+
+# -- inside ---------------------------------------------------------------------------------------
+
+
+def _fitted(given: Contribution, point: ExtensionPoint[Any]) -> Contribution:
+    value, lacks = fit(given.value, point.contract)
+    return replace(given, value=value, lacks=lacks)
+
+
+def _payload(given: Contribution) -> dict[str, Any]:
+    return {"point": given.point, "contribution": given.name, "priority": given.priority}

@@ -1,0 +1,1 @@
+"""Where plugins come from: installed distributions, folders, and the code behind an entry point."""

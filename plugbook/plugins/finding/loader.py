@@ -1,0 +1,245 @@
+"""Imports the code of plugins, and takes it out again so that the next import sees what is on disk now.
+
+A module is imported once, however many plugins live in it, and stays until the last of them is unloaded.
+Only modules below the plugin's own package are ever taken out, and of those only what the loading
+brought in: what was there before belongs to the application, and libraries belong to everybody.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import linecache
+import sys
+import threading
+import traceback
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import CodeType, ModuleType
+from typing import Any
+
+from plugbook.errors import ManifestError, PluginError, suggestion
+from plugbook.plugins.plugin import Plugin, as_class
+
+
+class Loader:
+    """Loads plugin classes for one host.
+
+    Safe to use from any thread; loads one class at a time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._held: dict[str, set[str]] = {}
+        self._packages: dict[str, str] = {}
+        self._before: dict[str, set[str]] = {}
+
+    def load(self, entry_point: str) -> type[Plugin]:
+        """Import a plugin's module, unless it is there, and give its class.
+
+        The modules it needs from its own package are held until `unload` is called for the same entry
+        point. They are compiled from source: bytecode is matched by whole seconds and size, so that an
+        edit of the same size in the same second would not be seen.
+
+        Args:
+            entry_point: where the class is, as ``module:Class``.
+
+        Raises:
+            PluginError: the import failed; the original error is its cause, and the modules that the
+                attempt brought in are gone again.
+            ManifestError: there is no such class in the module, or it is not a `Plugin`.
+        """
+        module, attribute = split_entry_point(entry_point)
+        with self._lock:
+            before = set(sys.modules)
+            try:
+                plugin = _import_class(entry_point, module, attribute)
+            except BaseException:
+                _forget(_below(_own_package(module), set(sys.modules) - before))
+                raise
+            package = self._packages[entry_point] = _own_package(module)
+            old = self._before.setdefault(package, _below(package, before))
+            ours = _below(package, sys.modules) - old
+            self._held[entry_point] = (ours - before) | _reached_from(module, ours)
+            return plugin
+
+    def unload(self, entry_point: str) -> tuple[str, ...]:
+        """Let go of a plugin's modules; those that no other plugin holds are taken out.
+
+        Returns:
+            The names of the modules taken out. What still refers to their contents keeps them alive.
+        """
+        with self._lock:
+            held = self._held.pop(entry_point, None)
+            if held is None:
+                return ()
+            package = self._packages.pop(entry_point)
+            others = [self._held[other] for other, theirs in self._packages.items() if theirs == package]
+            if others:
+                gone = held.difference(*others)
+            else:
+                # Nobody is left, so that what was imported later, from inside a function, goes too.
+                gone = _below(package, sys.modules) - self._before.pop(package)
+            _forget(gone)
+            return tuple(sorted(gone))
+
+
+def split_entry_point(entry_point: str) -> tuple[str, str]:
+    """The module and the class of an entry point.
+
+    >>> split_entry_point("shop.billing:Billing")
+    ('shop.billing', 'Billing')
+
+    Raises:
+        ManifestError: it is not of that form.
+    """
+    module, _, attribute = entry_point.partition(":")
+    for names in (module, attribute):
+        if not all(part.isidentifier() for part in names.split(".")):
+            msg = f"{entry_point!r} is not an entry point. Write module and class, as in 'shop.billing:Billing'."
+            raise ManifestError(
+                msg,
+                field="entry_point",
+            )
+    return module, attribute
+
+
+def _import_class(entry_point: str, module: str, attribute: str) -> type[Plugin]:
+    importlib.invalidate_caches()
+    try:
+        with _from_source(module.partition(".")[0]):
+            found: Any = importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        told = traceback.format_exception_only(error)[-1].strip()
+        msg = f"{entry_point!r} could not be imported: {told}. Mend what its traceback shows, and load it again."
+        raise PluginError(
+            msg,
+            phase="import",
+        ) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            classes = [name for name, value in vars(found).items() if _is_plugin(value)]
+            msg = f"{module} has no {attribute!r}.{suggestion(part, classes)}"
+            raise ManifestError(msg, field="entry_point")
+        found = as_class(getattr(found, part))
+    if not _is_plugin(found):
+        msg = (
+            f"{entry_point!r} is no plugin, but a {type(found).__name__}. Name a subclass of plugbook.Plugin."
+        )
+        raise ManifestError(
+            msg,
+            field="entry_point",
+        )
+    plugin: type[Plugin] = found
+    return plugin
+
+
+def _is_plugin(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Plugin) and value is not Plugin
+
+
+# -- which modules are whose ----------------------------------------------------------------------
+
+
+def _own_package(module: str) -> str:
+    """The package a module belongs to: the outermost one that is not a namespace shared with others."""
+    first, *rest = module.split(".")
+    package = first
+    for part in rest:
+        found = sys.modules.get(package)
+        if found is None or getattr(found, "__file__", None) is not None or not hasattr(found, "__path__"):
+            break
+        package = f"{package}.{part}"
+    return package
+
+
+def _below(package: str, names: Iterable[str]) -> set[str]:
+    return {name for name in names if name == package or name.startswith(f"{package}.")}
+
+
+def _reached_from(module: str, among: Collection[str]) -> set[str]:
+    """Those modules that a module imports, directly or not, with the packages around them.
+
+    A package's own imports do not count: one that imports all of its plugins would tie them together.
+    """
+    reached: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in reached or name not in among:
+            continue
+        reached.add(name)
+        waiting += _imports_in(sys.modules[name])
+    for name in tuple(reached):
+        parts = name.split(".")
+        reached.update(".".join(parts[:end]) for end in range(1, len(parts)))
+    return reached.intersection(among)
+
+
+def _imports_in(module: ModuleType) -> Iterator[str]:
+    """What the source of a module imports, by absolute names; a name may also be an attribute."""
+    loader = getattr(module, "__loader__", None)
+    source = loader.get_source(module.__name__) if isinstance(loader, SourceFileLoader) else None
+    for node in ast.walk(ast.parse(source or "")):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = getattr(module, "__package__", None) or module.__name__
+                base = importlib.util.resolve_name("." * node.level + base, package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _forget(names: Iterable[str]) -> None:
+    for name in names:
+        module = sys.modules.pop(name, None)
+        parent, _, child = name.rpartition(".")
+        if parent in sys.modules and vars(sys.modules[parent]).get(child) is module:
+            delattr(sys.modules[parent], child)
+        linecache.cache.pop(getattr(module, "__file__", None) or "", None)
+
+
+# -- importing from source ------------------------------------------------------------------------
+
+
+@contextmanager
+def _from_source(package: str) -> Iterator[None]:
+    finder = _SourceFinder(package)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _SourceFinder(MetaPathFinder):
+    """Lets the other finders find, and has what they find compiled from source."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not _below(self._package, [fullname]):
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if type(spec.loader) is SourceFileLoader:
+                    spec.loader = _SourceLoader(spec.loader.name, spec.loader.path)
+                return spec
+        return None
+
+
+class _SourceLoader(SourceFileLoader):
+    """Reads the source and nothing else."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)

@@ -1,0 +1,1 @@
+"""Which plugins, in which versions, can run together and in which order; and what would mend it."""

@@ -1,0 +1,1 @@
+"""Answers questions about a recording: selections, frames, trees, counts and exports."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
-from pydantic import VERSION, ValidationError
+from pydantic import ValidationError
 
 from plugbook.events.event import Event
 
 Read = Callable[[str], Event]
-
-_TAKES_NAMES: Final = tuple(map(int, VERSION.split(".")[:2])) >= (2, 11)
-"""Whether pydantic can be asked to read the names of fields where there are aliases, also in nested models."""
 
 
 def reader_of(kind: type[Event]) -> Read:
@@ -22,30 +19,18 @@ def reader_of(kind: type[Event]) -> Read:
 
     The function raises pydantic's ValidationError.
     """
-    validate_json: Any = kind.__pydantic_validator__.validate_json
-    validate: Read = validate_json
-    aliases: dict[str, str] = {}
-    if _TAKES_NAMES:
-        validate = partial(validate_json, by_name=True, by_alias=True)
-    elif not kind.model_config.get("populate_by_name"):
-        aliases = {name: alias for name, field in kind.model_fields.items() if (alias := _alias(field))}
+    validate: Read = partial(kind.__pydantic_validator__.validate_json, by_name=True, by_alias=True)
     computed = set(kind.__pydantic_decorators__.computed_fields)
-    if not computed and not aliases:
+    if not computed:
         return validate
 
-    def adapt(payload: str) -> Event:
+    def without_computed(payload: str) -> Event:
         fields = json.loads(payload)
         if not isinstance(fields, dict):
             return validate(payload)
-        kept = {aliases.get(name, name): value for name, value in fields.items() if name not in computed}
-        return validate(json.dumps(kept))
+        return validate(json.dumps({name: value for name, value in fields.items() if name not in computed}))
 
-    return adapt
-
-
-def _alias(field: Any) -> str | None:
-    alias = field.validation_alias or field.alias
-    return alias if isinstance(alias, str) else None
+    return without_computed
 
 
 def read_leniently(kind: type[Event], payload: str) -> tuple[Event, tuple[str, ...]]:

@@ -209,7 +209,7 @@ def new_solver() -> Any:
         MissingExtraError: python-sat is not installed.
     """
     try:
-        from pysat.solvers import Minisat22  # type: ignore[import-untyped]
+        from pysat.solvers import Minisat22
     except ImportError as error:
         return missing_extra(_FEATURE, "resolve", error)
     return Minisat22()

@@ -162,6 +162,9 @@ class FakeHost:
     def why(self, name):
         return SimpleNamespace(chain=(f"nobody has started {name}",))
 
+    def held(self, name):
+        return ""
+
     def on_change(self, callback):
         self.callbacks.append(callback)
         return lambda: self.callbacks.remove(callback)

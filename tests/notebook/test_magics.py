@@ -367,7 +367,7 @@ def test_help_lists_and_explains(shop, capsys):
         ("%pb publish OrderP", {"OrderPlaced"}),
         ("%pb use ", {"shop"}),
         ("%pb select --ki", {"--kinds"}),
-        ("%pb select --topics order", {"order.placed"}),
+        ("%pb select --topics order.pl", {"order.placed"}),
         ("%pb select --kinds s", {"state"}),
         ("%pb why billing ", {"--help"}),
     ],

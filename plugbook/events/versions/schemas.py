@@ -165,11 +165,11 @@ class Schemas:
         function that is defined again takes the place of its earlier definition.
 
         >>> registry = Schemas()
-        >>> @registry.upcaster("order.placed", 1)
+        >>> @registry.upcaster("parcel.sent", 1)
         ... def add_currency(payload):
         ...     return payload | {"currency": "EUR"}
-        >>> registry.upcast("order.placed", 1, {"order_id": 7}, to=2)
-        {'order_id': 7, 'currency': 'EUR'}
+        >>> registry.upcast("parcel.sent", 1, {"parcel_id": 7}, to=2)
+        {'parcel_id': 7, 'currency': 'EUR'}
 
         Args:
             target: an event class or a topic.

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Middleware = Callable[[Any, Any], Any]
 """``(event, call_next) -> result``; around an async handler a coroutine function."""
 
-_MOST_ATTEMPTS: Final = 100
+_MOST_RETRIES: Final = 100
+_LONGEST_PAUSE_S: Final = 60.0
 
 _log = logging.getLogger("plugbook.events")
 
@@ -56,32 +57,33 @@ class Layer:
 
 
 def retry(
-    attempts: int = 3,
+    retries: int = 2,
     *,
-    delay: float = 0.0,
-    on: type[Exception] | tuple[type[Exception], ...] = Exception,
+    backoff: float = 0.0,
+    retry_on: type[Exception] | tuple[type[Exception], ...] = Exception,
 ) -> Layer:
     """Call again what fails; the last failure is raised. Each attempt is a call in the record.
 
     Args:
-        attempts: how often it is called at most, 1 to 100.
-        delay: seconds between two attempts. A sync handler's publisher waits through them.
-        on: the failures that are worth another attempt.
+        retries: how many attempts more there are after one that failed, up to 100.
+        backoff: seconds before the first of them; before each further one it is twice as long, up to a minute. A
+            sync handler's publisher waits through them.
+        retry_on: the failures that are worth another attempt.
 
     Raises:
         EventError: an argument cannot be.
     """
-    if type(attempts) is not int or not 1 <= attempts <= _MOST_ATTEMPTS:
-        msg = f"retry: attempts must be a whole number from 1 to {_MOST_ATTEMPTS}, not {attempts!r}"
+    if type(retries) is not int or not 1 <= retries <= _MOST_RETRIES:
+        msg = f"retry: retries must be a whole number from 1 to {_MOST_RETRIES}, not {retries!r}"
         raise EventError(msg)
-    if not _is_seconds(delay):
-        msg = f"retry: delay must be a number of seconds, 0 or more, not {delay!r}"
+    if not _is_seconds(backoff):
+        msg = f"retry: backoff must be a number of seconds, 0 or more, not {backoff!r}"
         raise EventError(msg)
-    failures = on if isinstance(on, tuple) else (on,)
+    failures = retry_on if isinstance(retry_on, tuple) else (retry_on,)
     if not (failures and all(map(_is_failure, failures))):
-        msg = f"retry: on must be an exception class, or several in a tuple, not {on!r}"
+        msg = f"retry: retry_on must be an exception class, or several in a tuple, not {retry_on!r}"
         raise EventError(msg)
-    return _Retry(attempts, delay, failures)
+    return _Retry(retries, backoff, failures)
 
 
 def timing(*, over: float | None = None, tell: Callable[[str, float], object] | None = None) -> Layer:
@@ -134,40 +136,43 @@ def guard(*conditions: Callable[[Any], object] | type[Exception], default: Any =
 class _Retry(Layer):
     name = "retry"
 
-    def __init__(self, attempts: int, delay_s: float, failures: tuple[type[Exception], ...]) -> None:
-        self._attempts = attempts
-        self._delay_s = delay_s
+    def __init__(self, retries: int, backoff_s: float, failures: tuple[type[Exception], ...]) -> None:
+        self._retries = retries
+        self._backoff_s = backoff_s
         self._failures = failures
 
     def __call__(self, event: Any, call_next: Next) -> Any:
-        for attempt in range(1, self._attempts):
+        for retry in range(self._retries):
             try:
                 result = call_next(event)
             except self._failures:
-                if self._delay_s:
-                    time.sleep(self._delay_s)
+                if self._backoff_s:
+                    time.sleep(self._pause_s(retry))
             else:
-                self._tell(call_next, attempt)
+                self._tell(call_next, retry)
                 return result
-        self._tell(call_next, self._attempts)
+        self._tell(call_next, self._retries)
         return call_next(event)
 
     async def call_async(self, event: Any, call_next: Next) -> Any:
-        for attempt in range(1, self._attempts):
+        for retry in range(self._retries):
             try:
                 result = await call_next(event)
             except self._failures:
-                if self._delay_s:
-                    await asyncio.sleep(self._delay_s)
+                if self._backoff_s:
+                    await asyncio.sleep(self._pause_s(retry))
             else:
-                self._tell(call_next, attempt)
+                self._tell(call_next, retry)
                 return result
-        self._tell(call_next, self._attempts)
+        self._tell(call_next, self._retries)
         return await call_next(event)
 
-    def _tell(self, call_next: Next, attempt: int) -> None:
-        if attempt > 1:
-            call_next.note(f"attempt {attempt} of {self._attempts}")
+    def _pause_s(self, retry: int) -> float:
+        return min(self._backoff_s * 2.0**retry, _LONGEST_PAUSE_S)
+
+    def _tell(self, call_next: Next, retry: int) -> None:
+        if retry:
+            call_next.note(f"retry {retry} of {self._retries}")
 
 
 class _Timing(Layer):

@@ -21,13 +21,13 @@ _WORDS: Final = ("continue", "restart", "quarantine", "raise")
 class Restart:
     """Stop a failing plugin and start it again, as a supervisor does in Erlang/OTP.
 
-    A plugin that has used up its restarts is quarantined. Between stop and start it waits: `backoff_s` the first
+    A plugin that has used up its restarts is quarantined. Between stop and start it waits: `backoff` the first
     time, and twice as long with each further restart of the period, but never longer than the period.
 
     Attributes:
         intensity: how many restarts a period allows; with 0, the first failure quarantines.
-        period_s: how long a restart counts, in seconds.
-        backoff_s: the first wait before a start, in seconds; 0 starts at once.
+        period: how long a restart counts, in seconds.
+        backoff: the first wait before a start, in seconds; 0 starts at once.
         dependents: whether the plugins that need it restart with it (OTP's ``rest_for_one``), since they may hold
             what it gave them. If not, it restarts alone (``one_for_one``), unless it provides a service at that
             moment, which others would go on using after its end.
@@ -36,22 +36,22 @@ class Restart:
     Raises:
         ManifestError: a number is out of its range.
 
-    >>> policy = Restart(intensity=5, backoff_s=0.5)
+    >>> policy = Restart(intensity=5, backoff=0.5)
     >>> print(policy, [policy.delay_s(count) for count in (1, 2, 3)])
     restart (5 in 60 s) [0.5, 1.0, 2.0]
     """
 
     intensity: int = 3
-    period_s: float = 60.0
-    backoff_s: float = 0.1
+    period: float = 60.0
+    backoff: float = 0.1
     dependents: bool = True
     action: Literal["restart"] = "restart"
 
     def __post_init__(self) -> None:
         checks = {
             "intensity": (type(self.intensity) is int and self.intensity >= 0, "a whole number, 0 or more"),
-            "period_s": (_is_finite(self.period_s) and self.period_s > 0, "seconds, more than 0"),
-            "backoff_s": (_is_finite(self.backoff_s) and self.backoff_s >= 0, "seconds, 0 or more"),
+            "period": (_is_finite(self.period) and self.period > 0, "seconds, more than 0"),
+            "backoff": (_is_finite(self.backoff) and self.backoff >= 0, "seconds, 0 or more"),
             "dependents": (isinstance(self.dependents, bool), "True or False"),
             "action": (self.action == "restart", "'restart'"),
         }
@@ -63,10 +63,10 @@ class Restart:
     def delay_s(self, count: int) -> float:
         """How long to wait before restart number `count` of a period, in seconds."""
         doublings = min(count - 1, 64)  # beyond, it is longer than any period
-        return min(self.backoff_s * 2.0**doublings, self.period_s)
+        return min(self.backoff * 2.0**doublings, self.period)
 
     def __str__(self) -> str:
-        return f"restart ({self.intensity} in {self.period_s:g} s)"
+        return f"restart ({self.intensity} in {self.period:g} s)"
 
 
 def as_policy(value: object) -> object:
@@ -87,7 +87,7 @@ def as_policy(value: object) -> object:
     near = suggestion(value, _WORDS, listing=False) if isinstance(value, str) else ""
     msg = (
         f"{value!r} is no policy.{near} Write 'continue', 'restart', 'quarantine' or 'raise', "
-        "or Restart(intensity=3, period_s=60) for restarts of another measure."
+        "or Restart(intensity=3, period=60) for restarts of another measure."
     )
     raise ValueError(msg)
 

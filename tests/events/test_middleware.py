@@ -300,7 +300,7 @@ def failing(times, error=ValueError):
 
 def test_retry_calls_again_what_fails(way, bus):
     """Each attempt is a call; the event is not an error, and its reason says who handled one."""
-    bus.subscribe(Number, way.handler(failing(2)), name="h", middleware=[retry(3)])
+    bus.subscribe(Number, way.handler(failing(2)), name="h", middleware=[retry(2)])
     report = way.publish(bus, Number())
     assert shape(report) == [
         (0, "retry(h)", "ok", None),
@@ -308,23 +308,23 @@ def test_retry_calls_again_what_fails(way, bus):
         (1, "h", "error", None),
         (1, "h", "ok", 3),
     ]
-    assert report.calls[0].reason == "attempt 3 of 3"
+    assert report.calls[0].reason == "retry 2 of 2"
     assert (report.outcome, report.reason) == ("ok", "retry handled an error of h")
 
 
 def test_retry_gives_up_with_the_last_error(way, bus):
-    """After so many attempts the failure is the event's."""
-    bus.subscribe(Number, way.handler(failing(5)), name="h", middleware=[retry(2)])
+    """After so many retries the failure is the event's."""
+    bus.subscribe(Number, way.handler(failing(5)), name="h", middleware=[retry(1)])
     report = way.publish(bus, Number())
     assert [str(call.error) for call in report.errors] == ["attempt 1", "attempt 2"]
-    assert report.calls[0].reason == "attempt 2 of 2; passed the error on"
+    assert report.calls[0].reason == "retry 1 of 1; passed the error on"
     assert report.outcome == "error"
 
 
 def test_retry_lets_other_errors_through(way, bus):
     """Only what it is for is tried again."""
     bus.subscribe(
-        Number, way.handler(failing(1, LookupError)), name="h", middleware=[retry(3, on=(ValueError,))]
+        Number, way.handler(failing(1, LookupError)), name="h", middleware=[retry(2, retry_on=(ValueError,))]
     )
     assert [call.outcome for call in way.publish(bus, Number()).calls] == ["ok", "error"]
 
@@ -371,10 +371,10 @@ def test_guard_keeps_failures_from_everybody_else(way, bus):
         lambda: retry(0),
         lambda: retry(True),
         lambda: retry(101),
-        lambda: retry(delay=-1),
-        lambda: retry(delay=float("nan")),
-        lambda: retry(on=int),
-        lambda: retry(on=()),
+        lambda: retry(backoff=-1),
+        lambda: retry(backoff=float("nan")),
+        lambda: retry(retry_on=int),
+        lambda: retry(retry_on=()),
         lambda: timing(over=-1),
         lambda: timing(tell=5),
         lambda: guard(),

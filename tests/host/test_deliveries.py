@@ -308,7 +308,7 @@ def test_dead_letters_of_several_plugins_come_in_the_order_of_events():
     """After a restart with dependents, each event goes to all of them before the next does."""
     seen = []
 
-    class First(Plugin, policy=Restart(backoff_s=1)):
+    class First(Plugin, policy=Restart(backoff=1)):
         @on(Order, priority=-1)
         def take(self, event):
             seen.append(("first", event.number))
@@ -433,7 +433,7 @@ ACTIONS = (
 def test_every_wanted_event_is_delivered_once_or_kept_or_counted(actions, most, is_timed):
     """Whatever is done in whatever order, nothing is delivered twice, out of order or lost without a trace."""
     Billing.seen.clear()
-    policy = Restart(intensity=1, backoff_s=1, period_s=5)
+    policy = Restart(intensity=1, backoff=1, period=5)
     with timed(
         Host([Billing], policies={"billing": policy}, most_dead_letters=most, timing=is_timed)
     ) as host:

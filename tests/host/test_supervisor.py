@@ -24,7 +24,7 @@ class Book:
     """What the ledger gives to others."""
 
 
-class Ledger(Plugin, policy=Restart(intensity=2, period_s=60, backoff_s=1)):
+class Ledger(Plugin, policy=Restart(intensity=2, period=60, backoff=1)):
     seen: list
 
     def start(self, ctx):
@@ -129,7 +129,7 @@ def test_the_dependents_restart_with_it(shop):
 def test_a_plugin_restarts_alone_where_its_policy_says_so(shop):
     """With dependents=False those who need it go on, and nothing happens to them."""
     billing = shop.plugins["billing"].instance
-    shop.set_policy("ledger", Restart(dependents=False, backoff_s=1))
+    shop.set_policy("ledger", Restart(dependents=False, backoff=1))
     shop.publish(BAD)
     assert shop.states == {"mailer": "active", "billing": "active", "ledger": "stopped"}
     shop.timer.pass_s(1)
@@ -140,7 +140,7 @@ def test_a_plugin_restarts_alone_where_its_policy_says_so(shop):
 def test_a_plugin_that_provides_a_service_does_not_restart_alone():
     """Others would go on with what belongs to the instance that is gone."""
 
-    class Books(Plugin, policy=Restart(dependents=False, backoff_s=0)):
+    class Books(Plugin, policy=Restart(dependents=False, backoff=0)):
         def start(self, ctx):
             ctx.provide(Book, Book())
 
@@ -162,7 +162,7 @@ def test_a_plugin_that_provides_a_service_does_not_restart_alone():
 def test_without_back_off_it_restarts_before_the_next_event():
     """A wait of 0 starts the plugin in the same request that stops it."""
 
-    class Eager(Ledger, name="eager", policy=Restart(backoff_s=0)):
+    class Eager(Ledger, name="eager", policy=Restart(backoff=0)):
         pass
 
     with timed(Host([Eager])) as host:
@@ -219,7 +219,7 @@ def test_several_failures_before_the_restart_are_one():
 def test_a_failing_async_handler_counts(limit_s):
     """What a coroutine raises restarts its plugin, and so does one that takes too long."""
 
-    class Slow(Plugin, policy=Restart(backoff_s=1)):
+    class Slow(Plugin, policy=Restart(backoff=1)):
         @on(Order, timeout=limit_s)
         async def wait(self, event):
             if limit_s is None:
@@ -240,7 +240,7 @@ def test_a_failing_background_task_counts():
     """What a task raises that nobody awaits restarts its plugin, too."""
     stopped = threading.Event()
 
-    class Poller(Plugin, policy=Restart(backoff_s=1)):
+    class Poller(Plugin, policy=Restart(backoff=1)):
         def start(self, ctx):
             ctx.defer(stopped.set)
 
@@ -266,7 +266,7 @@ def test_a_failing_background_task_counts():
 def test_a_plugin_that_fails_only_while_stopping_is_started_again():
     """A cleanup that raises is on record, and does not keep the plugin from restarting."""
 
-    class Messy(Ledger, name="messy", policy=Restart(backoff_s=0)):
+    class Messy(Ledger, name="messy", policy=Restart(backoff=0)):
         def start(self, ctx):
             super().start(ctx)
             ctx.defer(self.close_books)
@@ -291,7 +291,7 @@ def test_a_plugin_that_fails_only_while_stopping_is_started_again():
 def test_a_failure_during_recovery_is_the_next_failure():
     """A start that raises is tried again after a longer wait, and at the limit the plugin is quarantined."""
 
-    class Fragile(Ledger, name="fragile", policy=Restart(intensity=2, backoff_s=1)):
+    class Fragile(Ledger, name="fragile", policy=Restart(intensity=2, backoff=1)):
         is_broken = False
 
         def start(self, ctx):
@@ -335,7 +335,7 @@ def test_dependents_wait_until_the_recovery_succeeds(shop):
 def test_a_dependent_that_recovers_itself_waits_for_what_it_needs():
     """One whose own wait ends while its requirement is down is started with that."""
 
-    class Needy(Plugin, requires=["ledger"], policy=Restart(backoff_s=1)):
+    class Needy(Plugin, requires=["ledger"], policy=Restart(backoff=1)):
         @on(Order, priority=1)
         def take(self, event):
             if event.amount == 0:
@@ -345,7 +345,7 @@ def test_a_dependent_that_recovers_itself_waits_for_what_it_needs():
         host.start()
         host.publish(Order(amount=0))
         assert host.states == {"ledger": "active", "needy": "stopped"}
-        host.set_policy("ledger", Restart(backoff_s=5))
+        host.set_policy("ledger", Restart(backoff=5))
         host.publish(BAD)
         host.timer.pass_s(1)
         assert host.states == {"ledger": "stopped", "needy": "stopped"}
@@ -363,7 +363,7 @@ def test_an_interrupt_during_recovery_leaves_the_plugin_to_a_person(shop):
             interrupted.append(True)
             raise KeyboardInterrupt
 
-    shop.set_policy("ledger", Restart(backoff_s=0))
+    shop.set_policy("ledger", Restart(backoff=0))
     Ledger.start = start
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -411,7 +411,7 @@ def test_a_real_wait_ends_on_the_hosts_loop():
     """Without a timer of a test's own, the plugin is started by the host itself."""
     started = threading.Event()
 
-    class Quick(Plugin, policy=Restart(backoff_s=0.001)):
+    class Quick(Plugin, policy=Restart(backoff=0.001)):
         starts = 0
 
         def start(self, ctx):
@@ -458,7 +458,7 @@ def test_release_lets_it_out_with_nothing_held_against_it(shop):
     """It starts with what was stopped for it, and has all its restarts again."""
     shop.set_policy("ledger", Restart(intensity=0))
     shop.publish(BAD)
-    shop.set_policy("ledger", Restart(intensity=1, backoff_s=1))
+    shop.set_policy("ledger", Restart(intensity=1, backoff=1))
     assert str(shop.release("ledger")) == "released ledger\nstarted ledger, billing"
     assert set(shop.states.values()) == {"active"}
     shop.publish(BAD)
@@ -527,7 +527,7 @@ def test_a_policy_that_is_none_is_refused(shop):
         shop.set_policy("ledger", "restrat")
     with pytest.raises(UnknownPluginError):
         Host([Ledger], policies={"leger": "restart"})
-    assert shop.policy_of("ledger") == Restart(intensity=2, period_s=60, backoff_s=1)
+    assert shop.policy_of("ledger") == Restart(intensity=2, period=60, backoff=1)
 
 
 def test_handlers_connected_in_start_are_under_the_policy_too():
@@ -575,11 +575,11 @@ def test_policies_work_without_timing():
 @given(
     failures=st.lists(st.integers(0, 30), max_size=12),
     intensity=st.integers(0, 4),
-    period_s=st.integers(1, 60),
+    period=st.integers(1, 60),
 )
-def test_no_period_has_more_restarts_than_allowed(failures, intensity, period_s):
+def test_no_period_has_more_restarts_than_allowed(failures, intensity, period):
     """However failures are spread, restarts stay within the limit, or the plugin is quarantined."""
-    policy = Restart(intensity=intensity, period_s=period_s, backoff_s=0)
+    policy = Restart(intensity=intensity, period=period, backoff=0)
     with timed(Host([Ledger], policies={"ledger": policy})) as host:
         host.start()
         moments = []
@@ -590,6 +590,6 @@ def test_no_period_has_more_restarts_than_allowed(failures, intensity, period_s)
                 moments.append(host.timer.now())
         restarts = moments[:-1] if host.states["ledger"] == "quarantined" else moments
         for moment in restarts:
-            assert sum(moment - period_s < each <= moment for each in restarts) <= intensity
+            assert sum(moment - period < each <= moment for each in restarts) <= intensity
         if host.states["ledger"] == "quarantined":
-            assert sum(moments[-1] - each < period_s for each in moments[:-1]) >= intensity
+            assert sum(moments[-1] - each < period for each in moments[:-1]) >= intensity

@@ -17,8 +17,8 @@ from plugbook.plugins.policy import Restart, as_policy
 RESTARTS = st.builds(
     Restart,
     intensity=st.integers(0, 1_000),
-    period_s=st.floats(0.001, 1e6),
-    backoff_s=st.floats(0, 1e6),
+    period=st.floats(0.001, 1e6),
+    backoff=st.floats(0, 1e6),
     dependents=st.booleans(),
 )
 
@@ -62,8 +62,8 @@ def test_a_manifest_keeps_its_policy_through_json(policy):
         ({"intensty": 5}, r"a restart has no 'intensty'\. Did you mean 'intensity'"),
         ({"intensity": -1}, "intensity of a restart is -1, and must be a whole number, 0 or more"),
         ({"intensity": 1.5}, "a whole number"),
-        ({"period_s": 0}, "period_s of a restart is 0, and must be seconds, more than 0"),
-        ({"backoff_s": float("inf")}, "backoff_s of a restart is inf"),
+        ({"period": 0}, "period of a restart is 0, and must be seconds, more than 0"),
+        ({"backoff": float("inf")}, "backoff of a restart is inf"),
         ({"dependents": "no"}, "dependents of a restart is 'no', and must be True or False"),
         ({"action": "stop"}, "action of a restart is 'stop'"),
     ],
@@ -81,14 +81,14 @@ def test_what_is_no_policy_is_refused_with_what_to_write(written, said):
 
 def test_a_restart_is_checked_where_it_is_made():
     """A policy in a variable is as good as one in a class statement."""
-    with pytest.raises(ManifestError, match="period_s"):
-        Restart(period_s=-1)
+    with pytest.raises(ManifestError, match="period"):
+        Restart(period=-1)
 
 
 @given(RESTARTS, st.integers(1, 10_000))
 def test_waits_grow_up_to_the_period(policy, count):
     """No wait is shorter than the one before it, nor longer than the period."""
-    assert policy.delay_s(count) <= policy.delay_s(count + 1) <= policy.period_s
+    assert policy.delay_s(count) <= policy.delay_s(count + 1) <= policy.period
 
 
 @given(st.one_of(st.none(), st.integers(), st.text(), st.dictionaries(st.text(), st.integers())))

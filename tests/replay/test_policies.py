@@ -18,7 +18,7 @@ class Paid(Event, topic="paid"):
     number: int
 
 
-class Billing(Plugin, policy=Restart(backoff_s=1)):
+class Billing(Plugin, policy=Restart(backoff=1)):
     def start(self, ctx):
         self.seen = []
 

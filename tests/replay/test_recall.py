@@ -574,7 +574,7 @@ def test_what_middleware_calls_again_is_given_back_again(tmp_path):
         def start(self, ctx):
             self.got, self.told = [], []
             for handler in (self.take, self.take_later):
-                ctx.subscribe(Asked, handler, middleware=(retry(attempts=3), timing(over=DEADLINE_S)))
+                ctx.subscribe(Asked, handler, middleware=(retry(retries=2), timing(over=DEADLINE_S)))
             ctx.subscribe(Told, lambda event: self.told.append(event.number))
 
         def take(self, event):

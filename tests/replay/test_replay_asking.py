@@ -169,7 +169,7 @@ def test_layers_replay_as_they_were_recorded(tmp_path):
     class Shaky(Plugin):
         def start(self, ctx):
             self.calls = 0
-            ctx.subscribe(Ordered, self.bill, middleware=[retry(2)])
+            ctx.subscribe(Ordered, self.bill, middleware=[retry(1)])
 
         def bill(self, event):
             self.calls += 1

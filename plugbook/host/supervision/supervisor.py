@@ -226,10 +226,10 @@ class Supervisor:
     def _restart(self, handle: PluginHandle, policy: Restart, failure: Failure) -> None:
         count = self._count(handle.name, policy)
         if count > policy.intensity:
-            spent = f"after {_times(policy.intensity)} in {policy.period_s:g} s" if policy.intensity else ""
+            spent = f"after {_times(policy.intensity)} in {policy.period:g} s" if policy.intensity else ""
             self._set_aside(handle, f"{' '.join(filter(None, (failure.what, spent)))}: {failure.error}")
             return
-        why = f"{failure.what} ({count} of {policy.intensity} in {policy.period_s:g} s)"
+        why = f"{failure.what} ({count} of {policy.intensity} in {policy.period:g} s)"
         delay_s = policy.delay_s(count)
         record_change(self._bus, "restart", handle.name, {"count": count, "delay_s": delay_s}, reason=why)
         told = f"{why}, starts again in {delay_s:g} s" if delay_s else why
@@ -239,7 +239,7 @@ class Supervisor:
     def _count(self, name: str, policy: Restart) -> int:
         """How many restarts there were of late, with the one that is to be decided on."""
         now = self.timer.now()
-        recent = [each for each in self._restarts.get(name, ()) if now - each < policy.period_s]
+        recent = [each for each in self._restarts.get(name, ()) if now - each < policy.period]
         self._restarts[name] = [*recent, now]
         return len(self._restarts[name])
 

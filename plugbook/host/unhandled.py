@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from plugbook.host.handle import PluginHandle
 
 _NOT_YET = (State.DISCOVERED, State.RESOLVED, State.LOADED)
+_BROKEN = (State.FAILED, State.QUARANTINED)
 
 
 def who_would_handle(handles: Mapping[str, PluginHandle], kind: type[Event]) -> str:
@@ -26,7 +27,7 @@ def who_would_handle(handles: Mapping[str, PluginHandle], kind: type[Event]) -> 
     idle = [each for each in everyone if not each.is_active and _listens(each, kind)]
     started = any(each.is_active for each in everyone)
     if not idle:
-        return "no plugin was started: host.start()" if everyone and not started else ""
+        return _no_one_is_active(everyone) if not started else ""
     first = idle[0]
     if not started and first.state in _NOT_YET:
         return f"{first.name} is not started: host.start()"
@@ -34,6 +35,14 @@ def who_would_handle(handles: Mapping[str, PluginHandle], kind: type[Event]) -> 
         state = "not started" if first.state in _NOT_YET else "stopped"
         return f"{first.name} is {state}: host.start({first.name!r})"
     return f"{first.name} is {first.state}: host.why({first.name!r})"
+
+
+def _no_one_is_active(everyone: tuple[PluginHandle, ...]) -> str:
+    """What to do where no plugin is active; the one that was started and is not tells more than one that was not."""
+    tried = next((each for each in everyone if each.state in _BROKEN), None)
+    if tried is not None:
+        return f"{tried.name} is {tried.state}: host.why({tried.name!r})"
+    return "no plugin was started: host.start()" if everyone else ""
 
 
 def _listens(handle: PluginHandle, kind: type[Event]) -> bool:

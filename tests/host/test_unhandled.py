@@ -47,6 +47,18 @@ def test_a_failed_plugin_is_named_with_where_to_look():
         assert host.publish(OrderPlaced(order_id=1)).reason == "printer is failed: host.why('printer')"
 
 
+def test_where_the_only_plugin_failed_nobody_is_told_to_start_it():
+    """On a host of which no plugin is active, one that failed is named before those that were not started."""
+
+    class Printer(Plugin):
+        def start(self, ctx):
+            raise ValueError("no paper")
+
+    with Host([Printer]) as host:
+        host.start()
+        assert host.publish(OrderPlaced(order_id=1)).reason == "printer is failed: host.why('printer')"
+
+
 def test_a_misspelt_pattern_is_named_when_the_host_runs():
     """A plugin that listens to nearly the right topic is told of, and the recording keeps that."""
 

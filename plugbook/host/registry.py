@@ -37,11 +37,14 @@ class Registry:
     Attributes:
         handles: by name, in the order they were added.
         offers: what discovery found, by name, version and source, with the choice that was made then.
+        down: for each plugin whose failure stopped it, who was stopped with it: itself first, as they are to
+            start again.
     """
 
     def __init__(self, on_order: Callable[[dict[str, int]], None], api_version: str) -> None:
         self.handles = Handles()
         self.offers: dict[tuple[str, str, str], tuple[Manifest, Choice]] = {}
+        self.down: dict[str, list[str]] = {}
         self.api_version = api_version
         self._on_order = on_order
         self._resolution = Resolution()
@@ -75,6 +78,7 @@ class Registry:
     def remove(self, name: str) -> None:
         """Forget a plugin."""
         del self.handles[name]
+        self.down.pop(name, None)
         self._is_stale = True
 
     def choose(self, found: Iterable[Manifest]) -> list[Manifest]:
@@ -217,6 +221,11 @@ class Registry:
         """Stop it, where it is active, and unload it; of a bundle, its members as well."""
         return Plan("remove", handle.name, (*self._stops(handle), *self._unloads(handle)))
 
+    def stopped_with(self, handle: PluginHandle) -> list[str]:
+        """Who is to start again with a plugin that is not active, for whose failure they were stopped."""
+        down = self.down.get(handle.name, ())
+        return [name for name in down if name in self.handles and not self.handles[name].is_active]
+
     def in_stop_order(self, names: Iterable[str]) -> list[str]:
         """Those of the names that are active, dependents first."""
         rank = {name: position for position, name in enumerate(self.resolve().order)}
@@ -251,7 +260,8 @@ class Registry:
     def _plan_again(
         self, action: str, handle: PluginHandle, stops: tuple[Step, ...], between: tuple[Step, ...]
     ) -> Plan:
-        starts = tuple(
-            Step("start", step.plugin, step.because and "it was stopped") for step in reversed(stops)
-        )
-        return Plan(action, handle.name, (*stops, *between, *(starts or (Step("start", handle.name),))))
+        starts = [Step("start", step.plugin, step.because and "it was stopped") for step in reversed(stops)]
+        if not starts:
+            names = self.stopped_with(handle) or [handle.name]
+            starts = [Step("start", each, "it was stopped" if each != handle.name else "") for each in names]
+        return Plan(action, handle.name, (*stops, *between, *starts))

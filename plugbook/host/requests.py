@@ -92,13 +92,16 @@ class Requests:
             options |= self._options_of_members(plugin_class)
         entries = tuple(unfold(manifest, plugin_class, options))
         self._check(entries, manifest.name, edits)  # before anything is stopped for it
-        stopped = [step.plugin for step in self._registry.plan_stop(old)] if old.is_active else []
+        if old.is_active:
+            stopped = [step.plugin for step in reversed(self._registry.plan_stop(old).steps)]
+        else:
+            stopped = self._registry.stopped_with(old)
         changes = self._remove(old)
         handle = self._register(manifest, plugin_class, options)
         handle.generation, handle.edits = old.generation, edits
         because = f"without {', '.join(dropped)}, which it no longer takes" if dropped else ""
         changes.done.append(Step("add", manifest.name, because))
-        again = [name for name in reversed(stopped) if name in self._registry.handles]
+        again = [name for name in stopped if name in self._registry.handles]
         return self.start_if_running(again or [manifest.name], changes)
 
     def discover(self, found: Iterable[Found]) -> Changes:
@@ -144,6 +147,8 @@ class Requests:
                 changes.done.append(step)
             elif not self._load(step.plugin, changes):
                 break
+        if plan.action == "reload" and self._registry[plan.plugin].is_active:
+            self._registry.down.pop(plan.plugin, None)  # the plan has started them
         return changes
 
     # -- steps ------------------------------------------------------------------------------------

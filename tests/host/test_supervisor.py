@@ -465,6 +465,23 @@ def test_release_lets_it_out_with_nothing_held_against_it(shop):
     assert shop.states["ledger"] == "stopped"
 
 
+@pytest.mark.parametrize(
+    "act", [lambda host: host.add(Ledger, replace=True), lambda host: host.reload("ledger")]
+)
+def test_who_was_stopped_with_it_starts_again_however_it_comes_out(shop, act):
+    """A reload and another in its place start its dependents as a release does; the plan of a reload says so."""
+    shop.set_policy("ledger", "quarantine")
+    shop.publish(BAD)
+    starts = [step.plugin for step in shop.plan("reload", "ledger") if step.action == "start"]
+    assert starts == ["ledger", "billing"]
+    act(shop)
+    assert set(shop.states.values()) == {"active"}
+    shop.stop("billing")
+    shop.publish(BAD)
+    shop.release("ledger")
+    assert shop.states["billing"] == "stopped"
+
+
 def test_why_names_the_quarantine_before_what_else_is_missing():
     """A quarantined plugin would not run if its needs did."""
 

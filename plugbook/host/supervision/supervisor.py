@@ -139,9 +139,6 @@ class Supervisor:
         self._policies: dict[str, Policy] = {}
         self._restarts: dict[str, list[float]] = {}
         self._recovering: set[str] = set()
-        self._down: dict[
-            str, list[str]
-        ] = {}  # who was stopped with whom, itself first, as they are to start again
         self._waits: dict[str, Disconnect] = {}
         self._turn = threading.Lock()
         self._is_closed = False
@@ -204,7 +201,7 @@ class Supervisor:
             except Exception:
                 _log.exception("%s could not be recovered", name)
             except BaseException:
-                self._down.pop(name, None)  # somebody has interrupted it, who decides how to go on
+                self._registry.down.pop(name, None)  # somebody has interrupted it, who decides how to go on
                 raise
 
         self._bus.perform(carry_out)
@@ -257,7 +254,7 @@ class Supervisor:
         dependents = self._registry.in_stop_order(self._registry.resolve().dependents_of(name))
         if alone and not _provides_services(handle):
             dependents = []
-        known = self._down.setdefault(name, [name])
+        known = self._registry.down.setdefault(name, [name])
         known[1:1] = [each for each in reversed(dependents) if each not in known]
         theirs = absence if absence == RESTARTING else f"stopped with {name}"
         for each in dependents:
@@ -271,7 +268,7 @@ class Supervisor:
         """Start what was stopped; what does not start fails once more, or waits for what it needs."""
         self._waits.pop(name, None)
         changes = Changes()
-        for each in self._down.pop(name, ()):
+        for each in self._registry.down.pop(name, ()):
             handle = self._registry.handles.get(each)
             if handle is not None and handle.state in _DOWN:
                 because = f"restarted after {why}" if each == name else f"{name} was restarted"
@@ -292,16 +289,16 @@ class Supervisor:
         if policy == "quarantine":
             self._set_aside(handle, f"its {handle.phase} failed: {told}")
         elif isinstance(policy, Restart):
-            self._down.setdefault(handle.name, [handle.name])
+            self._registry.down.setdefault(handle.name, [handle.name])
             self._restart(handle, policy, Failure(handle.name, None, f"its {handle.phase} failed", told))
 
     def _wait_for_need(self, name: str) -> None:
         """Start it when that starts again for which it has to wait."""
         need = self._registry.missing_need(name)
-        while need is not None and need.name not in self._down:
+        while need is not None and need.name not in self._registry.down:
             need = self._registry.missing_need(need.name)
-        if need is not None and name not in self._down[need.name]:
-            self._down[need.name].append(name)
+        if need is not None and name not in self._registry.down[need.name]:
+            self._registry.down[need.name].append(name)
 
     # -- quarantine -------------------------------------------------------------------------------
 
@@ -314,7 +311,7 @@ class Supervisor:
         """Let a plugin out, with nothing held against it; on a host that was started, it starts."""
         self._quarantine.release(self._registry[name])
         self._restarts.pop(name, None)
-        names = [each for each in self._down.pop(name, (name,)) if each in self._registry.handles]
+        names = [each for each in self._registry.down.pop(name, (name,)) if each in self._registry.handles]
         return self._requests.start_if_running(names, Changes([Step("release", name)]))
 
     # -- the end ----------------------------------------------------------------------------------
@@ -324,7 +321,7 @@ class Supervisor:
         for name, cancel in list(self._waits.items()):
             cancel()
             del self._waits[name]
-            self._down.pop(name, None)
+            self._registry.down.pop(name, None)
 
     def close(self) -> None:
         """Do nothing any more, whatever fails."""

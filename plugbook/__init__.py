@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from plugbook.adapters import attach as attach
     from plugbook.errors import PlugbookError as PlugbookError
+    from plugbook.events import middleware as middleware
+    from plugbook.events.envelope import from_cloudevent as from_cloudevent
+    from plugbook.events.envelope import to_cloudevent as to_cloudevent
     from plugbook.events.event import Event as Event
     from plugbook.events.versions.schemas import schemas as schemas
     from plugbook.events.versions.schemas import upcaster as upcaster
@@ -49,10 +52,13 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
     "charts": "plugbook.notebook.charts",
     "contributes": "plugbook.plugins.extending.extension",
     "current": "plugbook.host.current",
+    "from_cloudevent": "plugbook.events.envelope",
+    "middleware": "plugbook.events.middleware",
     "on": "plugbook.plugins.plugin",
     "open_recording": "plugbook.trace.reading.recording",
     "plugin": "plugbook.plugins.authoring.builder",
     "schemas": "plugbook.events.versions.schemas",
+    "to_cloudevent": "plugbook.events.envelope",
     "upcaster": "plugbook.events.versions.schemas",
     "use": "plugbook.host.current",
 }
@@ -72,10 +78,13 @@ __all__ = [
     "charts",
     "contributes",
     "current",
+    "from_cloudevent",
+    "middleware",
     "on",
     "open_recording",
     "plugin",
     "schemas",
+    "to_cloudevent",
     "upcaster",
     "use",
 ]

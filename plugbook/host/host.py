@@ -46,6 +46,7 @@ from plugbook.plugins.plugin import Buildable, Plugin, as_class
 from plugbook.plugins.settings.environment import PREFIX
 from plugbook.plugins.settings.sources import Sources
 from plugbook.trace.record import BLOCK
+from plugbook.trace.writing.payload import check_keeping, names_to_redact
 from plugbook.trace.writing.recorder import Recorder
 from plugbook.trace.writing.store import Store
 
@@ -462,9 +463,12 @@ class Host(Configured, Supervised, Deprecating, Asking):
         Raises:
             RecordingExistsError: there is a file already, and `append` was not asked for.
             RecordingBusyError: somebody else writes to it.
+            RecordingError: it cannot be written there, or `payloads`, `cap_bytes` or `redact` cannot be.
             HostClosedError: the host was closed.
         """
         self._check_open()
+        check_keeping(payloads, cap_bytes)
+        redact = names_to_redact(redact)
         store = Store.create(path, append=append)
         recorder = Recorder(store, payloads=payloads, cap_bytes=cap_bytes, redact=redact, sources=sources)
         recorder.on_close = lambda: self._switch_recorder(Recorder(Store.memory()))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from plugbook import Host, Plugin
-from plugbook.errors import ConfigError, ManifestError, SelectionError, UnknownPluginError
+from plugbook import Event, Host, Plugin
+from plugbook.errors import ConfigError, ManifestError, RecordingError, SelectionError, UnknownPluginError
 from tests.host.conftest import Billing, Ledger, Mailer, OrderPlaced
 
 
@@ -82,3 +82,31 @@ def test_an_option_of_a_plugin_without_options_is_told_how_to_declare_it():
         assert isinstance(error, AttributeError)
         assert "bell declares no options" in str(error)
         assert "class Config(BaseModel)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"payloads": "ful"}, "Did you mean 'full'"),
+        ({"payloads": None}, "one of full, summary, reference, none"),
+        ({"cap_bytes": -1}, "from 0"),
+        ({"redact": [7]}, "no text"),
+    ],
+)
+def test_what_a_recording_keeps_is_checked_before_there_is_a_file(tmp_path, options, said):
+    """A mode, a cap or a name that cannot be is refused, and no file is made."""
+    with Host() as host, pytest.raises(RecordingError, match=said):
+        host.record(tmp_path / "a.plugbook", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_name_to_redact_is_one_name(tmp_path):
+    """A name that is given alone is hidden as one, and not letter by letter."""
+
+    class Paid(Event):
+        iban: str
+
+    with Host() as host, host.record(tmp_path / "a.plugbook", redact="iban") as recording:
+        host.publish(Paid(iban="DE02"))
+        (record,) = recording.select(kinds="event")
+        assert record.payload["iban"] != "DE02"

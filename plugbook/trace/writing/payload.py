@@ -15,14 +15,16 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 from urllib.parse import unquote
 from uuid import UUID
 
+from plugbook._types import Payloads
+from plugbook.errors import RecordingError, suggestion
 from plugbook.trace.record import JsonText, describe_error
 
 if TYPE_CHECKING:
-    from plugbook._types import Json, Payloads
+    from plugbook._types import Json
 
 HIDDEN: Final = "**********"
 """What stands where a secret stood; the same text that pydantic writes for a ``SecretStr``."""
@@ -49,6 +51,35 @@ class Bounds(NamedTuple):
 
 FALLBACK: Final = Bounds(depth=8, items=1_000, characters=65_536)
 SUMMARY: Final = Bounds(depth=2, items=12, characters=120)
+
+
+def names_to_redact(redact: Iterable[str]) -> tuple[str, ...]:
+    """The names as a person gives them: several, or one as it is.
+
+    Raises:
+        RecordingError: one of them is no text.
+    """
+    names = (redact,) if isinstance(redact, str) else tuple(redact)
+    for name in names:
+        if not isinstance(name, str):
+            msg = f"redact= takes names of fields, such as ['password'], and {name!r} is no text."
+            raise RecordingError(msg)
+    return names
+
+
+def check_keeping(payloads: str, cap_bytes: int) -> None:
+    """Refuse what says how much of payloads to keep, if it is nothing of the kind.
+
+    Raises:
+        RecordingError: there is no such mode, or the cap is no whole number from 0.
+    """
+    modes = get_args(Payloads)
+    if payloads not in modes:
+        msg = f"payloads= is one of {', '.join(modes)}, not {payloads!r}.{suggestion(str(payloads), modes, listing=False)}"
+        raise RecordingError(msg)
+    if type(cap_bytes) is not int or cap_bytes < 0:
+        msg = f"cap_bytes= is a whole number of bytes from 0, not {cap_bytes!r}."
+        raise RecordingError(msg)
 
 
 class PayloadEncoder:

@@ -24,7 +24,7 @@ from plugbook.errors import RecordingError
 from plugbook.trace.record import BLOCK
 from plugbook.trace.writing.origin import origin
 from plugbook.trace.writing.packing import Batch, Fact, Packer
-from plugbook.trace.writing.payload import PayloadEncoder
+from plugbook.trace.writing.payload import PayloadEncoder, check_keeping, names_to_redact
 
 if TYPE_CHECKING:
     from plugbook._types import Json, Kind, Outcome, Payloads
@@ -96,7 +96,8 @@ class Recorder:
         redact: Iterable[str] = (),
         sources: bool = True,
     ) -> None:
-        redact = tuple(dict.fromkeys((*store.redacted(), *redact)))
+        check_keeping(payloads, cap_bytes)
+        redact = tuple(dict.fromkeys((*store.redacted(), *names_to_redact(redact))))
         self.store = store
         self.clock = Clock()
         self.next_seq: Callable[[], int] = itertools.count(store.first_free_block(), BLOCK).__next__

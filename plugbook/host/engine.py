@@ -22,7 +22,7 @@ from plugbook.plugins.finding.discovery import complete
 from plugbook.plugins.finding.loader import Loader
 from plugbook.plugins.leaks import runners
 from plugbook.plugins.lifecycle import Request, State, next_state
-from plugbook.plugins.policy import Watch
+from plugbook.plugins.policy import Watch, policy_as_json
 from plugbook.plugins.scope import Scope, must_be_awaited
 from plugbook.plugins.services import Services
 from plugbook.plugins.settings.marks import masked
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from plugbook.host.handle import PluginHandle
     from plugbook.host.registry import Registry
     from plugbook.plugins.plugin import Plugin
+    from plugbook.plugins.policy import Policy
     from plugbook.plugins.settings.layers import Layers, Said
 
 _log = logging.getLogger("plugbook.host")
@@ -57,6 +58,7 @@ class Engine:
         listeners: called after every change, on behalf of people who look.
         followers: given each plugin that has changed its state, before the listeners.
         watcher: says what becomes of a plugin's failures, when it is started.
+        policies: what the host was told about plugins that fail, by name, whatever their manifests say.
     """
 
     def __init__(self, bus: Bus, registry: Registry) -> None:
@@ -72,6 +74,7 @@ class Engine:
         self.deprecations = Deprecations(registry.api_version, self._note_deprecated)
         self.followers: list[Follower] = []
         self.watcher: Watcher | None = None
+        self.policies: dict[str, Policy] = {}
         self._clock = Clock()
 
     def layers(self, handle: PluginHandle, edits: tuple[Said, ...] | None = None) -> Layers:
@@ -357,6 +360,8 @@ class Engine:
         if recorder is None:
             return
         recorder.describe("manifest", handle.name, handle.manifest.model_dump(mode="json"))
+        if handle.name in self.policies:
+            recorder.describe("policy", handle.name, policy_as_json(self.policies[handle.name]))
         recorder.describe("state", handle.name, handle.state.value)
         if handle.config is not None:
             recorder.describe("config", handle.name, masked(handle.config))

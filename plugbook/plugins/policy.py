@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BeforeValidator
@@ -107,7 +107,17 @@ def _is_finite(value: object) -> bool:
 
 Policy = Annotated[Literal["continue", "quarantine", "raise"] | Restart, BeforeValidator(as_policy)]
 """``continue``: the others go on. ``raise``: `publish` raises. ``quarantine``: the first failure sets the plugin
-aside until a person lets it out. `Restart`: stop and start it, and quarantine it where that does not help."""
+aside until a person lets it out. `Restart`: stop and start it, and quarantine it where that does not help. A
+quarantine outlives its host only where that was given a ``quarantine_file=``."""
+
+
+def policy_as_json(policy: Policy) -> Any:
+    """A policy as a recording has it, in the form that `as_policy` reads.
+
+    >>> policy_as_json("raise"), policy_as_json(Restart())["action"]
+    ('raise', 'restart')
+    """
+    return asdict(policy) if isinstance(policy, Restart) else policy
 
 
 class Watch(NamedTuple):

@@ -538,6 +538,30 @@ def test_a_host_overrides_what_a_manifest_says():
             host.publish(BAD)
 
 
+def policy_changes(recording):
+    """Whose policy was changed, and what it was and is."""
+    records = recording.select(kinds="change").records()
+    return [(record.plugin, record.payload) for record in records if record.name == "policy"]
+
+
+def test_the_recording_has_what_the_host_was_told_instead_of_the_manifest(tmp_path):
+    """Each change of a policy is a record with both, and the fact says which one holds, in every recording."""
+    restart = {"intensity": 2, "period": 60, "backoff": 1, "dependents": True, "action": "restart"}
+    with timed(Host([Ledger, Mailer], policies={"ledger": "continue", "mailer": "continue"})) as host:
+        assert policy_changes(host.recording) == [("ledger", {"old": restart, "new": "continue"})]
+        recording = host.record(tmp_path / "shop.plugbook")
+        assert recording.facts("policy")["ledger"] == "continue"
+        host.set_policy("ledger", Restart(intensity=2, period=60, backoff=1))
+        assert recording.facts("policy")["ledger"] == restart
+        assert policy_changes(recording) == [("ledger", {"old": "continue", "new": restart})]
+
+
+def test_a_policy_that_only_the_manifest_states_is_no_fact_of_its_own(shop):
+    """Whom the host was told nothing about has no fact of a policy, and no record of a change."""
+    assert shop.recording.facts("policy") == {}
+    assert policy_changes(shop.recording) == []
+
+
 def test_a_policy_that_is_none_is_refused(shop):
     """It names the plugin and what to write, and the old policy holds."""
     with pytest.raises(ManifestError, match=r"'ledger': 'restrat' is no policy\. Did you mean 'restart'"):

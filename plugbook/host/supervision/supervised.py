@@ -49,6 +49,8 @@ class Supervised(ABC):
     def set_policy(self, name: PluginName, policy: Policy | str | Mapping[str, Any]) -> None:
         """Have another policy hold for a plugin from now on, whatever its manifest says.
 
+        The recording has it as a `change` record with the old and the new one, and as the fact ``policy``.
+
         Args:
             name: which plugin.
             policy: ``continue``, ``restart``, ``quarantine``, ``raise``, or a `Restart`.

@@ -26,7 +26,7 @@ from plugbook.host.changes import record_change
 from plugbook.host.plan import Changes, Step
 from plugbook.host.supervision.deliveries import QUARANTINED, RESTARTING
 from plugbook.plugins.lifecycle import State
-from plugbook.plugins.policy import Policy, Restart, Watch
+from plugbook.plugins.policy import Policy, Restart, Watch, policy_as_json
 from plugbook.trace.telling import first_line, tell
 
 if TYPE_CHECKING:
@@ -136,7 +136,6 @@ class Supervisor:
         self._deliveries = deliveries
         self._quarantine = quarantine
         self.timer: Timer = LoopTimer(bus.loop)
-        self._policies: dict[str, Policy] = {}
         self._restarts: dict[str, list[float]] = {}
         self._recovering: set[str] = set()
         self._waits: dict[str, Disconnect] = {}
@@ -148,11 +147,16 @@ class Supervisor:
 
     def policy_of(self, handle: PluginHandle) -> Policy:
         """What the host was told about it, or else what its manifest says."""
-        return self._policies.get(handle.name, handle.manifest.policy)
+        return self._engine.policies.get(handle.name, handle.manifest.policy)
 
     def set_policy(self, handle: PluginHandle, policy: Policy) -> None:
         """Let another policy hold from now on, for handlers that are connected, too."""
-        self._policies[handle.name] = policy
+        old = self.policy_of(handle)
+        self._engine.policies[handle.name] = policy
+        if policy != old:
+            told = {"old": policy_as_json(old), "new": policy_as_json(policy)}
+            record_change(self._bus, "policy", handle.name, told)
+            self._engine.describe(handle)
         watch = self.watch(handle)
         if handle.context is not None:
             handle.context.watch = watch

@@ -211,7 +211,7 @@ class Recorder:
         """Keep a fact that makes the recording readable by itself.
 
         Args:
-            what: such as ``manifest``, ``schema``, ``config``, ``state``, ``source`` or ``cell``.
+            what: such as ``manifest``, ``schema``, ``config``, ``policy``, ``state``, ``source`` or ``cell``.
             name: of the plugin, event or cell. A later fact of the same name replaces it from then on.
             data: JSON or any object; secrets are redacted.
         """

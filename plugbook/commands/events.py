@@ -66,7 +66,7 @@ def throttle(door: Door, topic: str | None, limit: float | None) -> Rows:
         if limit:
             host.throttle(topic, per_second=limit)
         else:
-            host.bus.unthrottle(topic)
+            host.unthrottle(topic)
     rows = tuple((name, f"{per_second:g}") for name, per_second in host.bus.throttles.items())
     return Rows(("topic", "events a second"), rows, "nothing is throttled")
 

@@ -435,6 +435,17 @@ class Host(Configured, Supervised, Deprecating, Asking):
         """
         return self.bus.throttle(target, per_second=per_second)
 
+    def unthrottle(self, target: Target) -> None:
+        """Deliver every event again, whoever set the limit; see `Bus.unthrottle`.
+
+        Args:
+            target: as it was given to `throttle`.
+
+        Raises:
+            UnknownNameError: there is none for this target.
+        """
+        self.bus.unthrottle(target)
+
     def _asks(self) -> tuple[Bus, str]:
         return self.bus, ""
 

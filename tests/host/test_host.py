@@ -20,6 +20,7 @@ from plugbook.errors import (
     ManifestError,
     PluginError,
     ResolutionError,
+    UnknownNameError,
     UnknownPluginError,
 )
 from tests.host.conftest import Billing, InvoiceSent, Ledger, Mailer, OrderPlaced
@@ -595,3 +596,12 @@ def test_a_host_that_nobody_closed_is_closed_when_python_ends(tmp_path):
     )
     assert done.stdout == "cleaned up\n"
     assert done.stderr == ""
+
+
+def test_a_limit_is_taken_away_by_what_it_was_set_for(shop):
+    """`unthrottle` needs no more than the target, and names the nearest one where there is none."""
+    shop.throttle("order.*", per_second=1)
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'order\.\*'"):
+        shop.unthrottle("orde.*")
+    shop.unthrottle("order.*")
+    assert shop.bus.throttles == {}

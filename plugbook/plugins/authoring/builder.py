@@ -48,6 +48,8 @@ from plugbook.trace.telling import show_place
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from plugbook.plugins.policy import Policy
+
 _TAKEN = frozenset((*dir(Plugin), "ctx", "manifest"))
 """What a handler cannot be called, because it would take the place of something that every plugin has."""
 
@@ -133,8 +135,8 @@ class PluginBuilder(Buildable):
         """Say in one line what it is for."""
         return self._state(summary=text)
 
-    def policy(self, policy: str) -> Self:
-        """Say what a failing handler does."""
+    def policy(self, policy: Policy | str | Mapping[str, Any]) -> Self:
+        """Say what the host does where one of its handlers or background tasks fails."""
         return self._state(policy=policy)
 
     def requires_host(self, versions: str) -> Self:

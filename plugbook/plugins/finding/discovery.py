@@ -5,8 +5,9 @@ A distribution names its plugins as entry points of one group:
     [project.entry-points."plugbook.plugins"]
     billing = "shop.billing:Billing"
 
-A folder says it in a ``plugin.toml``; see `folders`. What the class statement says literally is read from the source, so that a plugin can be resolved before
-it is imported. A distribution that is broken is reported with the others, and hides none of them.
+A folder says it in a ``plugin.toml``; see `folders`. What the class statement says literally is read from the
+source, so that a plugin can be resolved before it is imported. A distribution that is broken is reported with the
+others, and hides none of them.
 """
 
 from __future__ import annotations

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING
 
 from plugbook.errors import ManifestError
+from plugbook.events.dispatch.registrations import Redo, Registration
+from plugbook.host.changes import record_change
+from plugbook.host.registrations import registrar_for
 
 if TYPE_CHECKING:
     from plugbook.events.subscription import Subscription
@@ -40,7 +45,8 @@ class Deprecating(ABC):
 
         A plugin that uses it is warned once, by name, and a `change` record says so. From the API version
         `removal` on it is refused: the plugin fails to start, or the call raises a `RemovedError`. Plugins
-        that are active already are warned, and go on.
+        that are active already are warned, and go on. What a cell of a notebook deprecates is no longer deprecated
+        when the cell fails or runs again without it.
 
         Args:
             topic: of events, such as ``order.legacy``, or a pattern of topics.
@@ -70,12 +76,29 @@ class Deprecating(ABC):
             raise ManifestError(msg)
         ((kind, what),) = things
         deprecations = self._engine.deprecations
+        known = set(deprecations.users)
         made = deprecations.add(kind, what, since=since, removal=removal, use=use)
+        registrar = registrar_for(self._engine.bus)
+        if registrar is not None and made not in known:
+            undo = partial(Deprecating._take_back, what=made)
+            registrar.note(Registration("deprecation", f"of {made}", weakref.ref(self), undo))
         for handle in self._registry.handles.values():
             if handle.context is not None:
                 targets = [each.target for each in self.subscriptions if each.plugin == handle.name]
                 deprecations.look_at(handle.context, targets, handle.manifest, handle.options)
         return made
+
+    def _take_back(self, reason: str, *, what: Deprecation) -> Redo | None:
+        users = self._engine.deprecations.users.pop(what, None)
+        if users is None:
+            return None
+        record_change(self._engine.bus, "take back", "", {"deprecated": str(what)}, reason=reason)
+
+        def put_back(reason: str) -> None:
+            self._engine.deprecations.users[what] = users
+            record_change(self._engine.bus, "put back", "", {"deprecated": str(what)}, reason=reason)
+
+        return put_back
 
     @property
     def deprecations(self) -> dict[Deprecation, tuple[str, ...]]:

@@ -5,6 +5,7 @@ import gc
 import pytest
 
 from plugbook.events.dispatch.registrations import current_registrar
+from plugbook.events.versions.schemas import Schemas, schemas
 
 COUNT = "seen = []\ndef note(event): seen.append(event.order_id)\nshop.subscribe(OrderPlaced, note)"
 PLACE = "seen.clear()\nshop.publish(OrderPlaced(order_id=7))\nseen"
@@ -79,6 +80,57 @@ def test_a_throttle_is_its_cells(shop):
     assert changes_of(host_of(shop), "unthrottle")[0] == "cell [4] failed"
     shop.run("undo()")
     assert host_of(shop).bus.throttles == {}
+
+
+@pytest.fixture
+def paid():
+    """The versions of the topic order.paid that are known; those that a test's cells registered are dropped."""
+    known = Schemas()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schemas, "_registered", known._registered)
+        yield lambda: {each: schemas.schema("order.paid", each) for each in schemas.versions("order.paid")}
+
+
+REGISTER = "from plugbook.events.versions.schemas import schemas\nschemas.register('order.paid', {})"
+
+
+def test_a_schema_is_its_cells(shop, paid):
+    """A cell may change what it registers and run again; one that fails leaves what there was before."""
+    cents, euros, marks = ({"title": title} for title in ("cents", "euros", "marks"))
+    shop.run(REGISTER.replace("{}", str(cents)), cell_id="a")
+    shop.run(REGISTER.replace("{}", str(euros)), cell_id="a")
+    assert paid() == {1: euros}
+    shop.fail(f"{REGISTER.replace('{}', f'{marks}, replace=True')}\n1 / 0")
+    shop.fail(f"{REGISTER.replace('{}', f'{marks}, version=2')}\n1 / 0")
+    shop.ip.run_cell(f"{REGISTER.replace('{}', str(cents))}\n1 / 0", store_history=True, cell_id="a")
+    assert paid() == {1: euros}
+    shop.run("'nothing is registered here any more'", cell_id="a")
+    assert paid() == {}
+
+
+def test_a_schema_that_a_module_registers_is_not_its_cells(shop, paid):
+    """What code of a module registers stays, for an import does nothing when its cell runs again."""
+    shop.ip.user_ns["import_it"] = lambda: schemas.register("order.paid", {"title": "cents"})
+    shop.fail("import_it()\n1 / 0")
+    assert paid() == {1: {"title": "cents"}}
+
+
+DEPRECATE = "shop.deprecate(topic='order.legacy', since='1.0', removal='{}')"
+
+
+def test_a_deprecation_is_its_cells(shop, capsys):
+    """One of a cell that fails is gone, with a record; one of a cell that runs again is there as it now says."""
+    host = host_of(shop)
+    shop.fail(f"{DEPRECATE.format('1.5')}\n1 / 0")
+    assert host.deprecations == {}
+    assert changes_of(host, "take back") == ["cell [3] failed"]
+    assert "deprecation of topic order.legacy" in capsys.readouterr().out
+    shop.run(DEPRECATE.format("2.0"), cell_id="a")
+    shop.run(DEPRECATE.format("3.0"), cell_id="a")
+    assert [each.removal for each in host.deprecations] == ["3.0"]
+    shop.ip.run_cell(f"{DEPRECATE.format('4.0')}\n1 / 0", store_history=True, cell_id="a")
+    assert [each.removal for each in host.deprecations] == ["3.0"]
+    assert len(changes_of(host, "put back")) == 1
 
 
 def test_a_failing_cell_leaves_what_it_had_registered_before(shop):

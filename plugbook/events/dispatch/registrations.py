@@ -9,13 +9,16 @@ import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 Redo = Callable[[str], object]
 """Does again what was taken back, for the reason given."""
 
 Undo = Callable[[Any, str], Redo | None]
 """Given the place and a reason, takes back what was registered there; None where it was gone already."""
+
+NOTEBOOK: Final = "__main__"
+"""Where cells run: what a module registers is not theirs, for an import is not run again with its cell."""
 
 
 @dataclass(frozen=True, slots=True)

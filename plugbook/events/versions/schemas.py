@@ -13,13 +13,17 @@ LiftCalled(floor=2)
 from __future__ import annotations
 
 import json
+import sys
+import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from plugbook.errors import PayloadError, SchemaError, UnknownNameError, UpcastError, suggestion
+from plugbook.events.dispatch.registrations import NOTEBOOK, Redo, Registration, current_registrar
 from plugbook.events.event import Event, EventSchema
 from plugbook.events.topics import check_topic
 from plugbook.events.versions.known import classes_of, event_classes, stand_in
@@ -33,6 +37,13 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Upcast)
 
 
+class _Registered(NamedTuple):
+    """What was said of one version of a topic, and what checks payloads against it."""
+
+    schema: dict[str, Any]
+    validator: Any
+
+
 class Schemas:
     """JSON Schema by topic and version, of event classes and as registered, with the upcasters between versions.
 
@@ -40,8 +51,7 @@ class Schemas:
     """
 
     def __init__(self) -> None:
-        self._registered: dict[tuple[str, int], dict[str, Any]] = {}
-        self._validators: dict[tuple[str, int], Any] = {}
+        self._registered: dict[tuple[str, int], _Registered] = {}
         self._upcasters = Upcasters()
 
     # -- what there is ----------------------------------------------------------------------------
@@ -79,7 +89,8 @@ class Schemas:
     ) -> None:
         """Say in JSON Schema what payloads of a topic look like that has no event class.
 
-        Formats such as ``date-time`` are not checked, and nothing is fetched for a ``$ref``.
+        Formats such as ``date-time`` are not checked, and nothing is fetched for a ``$ref``. What a cell of a
+        notebook registers goes when the cell fails or runs again, as all that it registers.
 
         Args:
             topic: the topic.
@@ -109,8 +120,24 @@ class Schemas:
             )
             raise SchemaError(msg)
         validator = _validator(topic, version, schema)
-        self._registered[topic, version] = json.loads(json.dumps(schema))
-        self._validators[topic, version] = validator
+        replaced = self._registered.get((topic, version))
+        made = _Registered(json.loads(json.dumps(schema)), validator)
+        self._registered[topic, version] = made
+        registrar, caller = current_registrar.get(), sys._getframe(1)  # noqa: SLF001
+        if registrar is not None and caller.f_globals.get("__name__") == NOTEBOOK:
+            undo = partial(Schemas._take_back, key=(topic, version), made=made, replaced=replaced)
+            registrar.note(Registration("schema", f"of {topic} version {version}", weakref.ref(self), undo))
+
+    def _take_back(
+        self, _: str, *, key: tuple[str, int], made: _Registered, replaced: _Registered | None
+    ) -> Redo | None:
+        if self._registered.get(key) is not made:
+            return None
+        if replaced is None:
+            del self._registered[key]
+        else:
+            self._registered[key] = replaced
+        return lambda _: self._registered.update({key: made})
 
     # -- checking ---------------------------------------------------------------------------------
 
@@ -149,7 +176,7 @@ class Schemas:
     def _read_registered(self, topic: str, version: int, text: str) -> Event:
         payload = _fields(topic, version, text)
         schema = self._of(topic, version)
-        errors = list(self._validators[topic, version].iter_errors(payload))
+        errors = list(self._registered[topic, version].validator.iter_errors(payload))
         if errors:
             raise refusal(topic, version, told_by_schema(errors, schema))
         return reader_of(stand_in(topic, version, schema))(text)
@@ -279,7 +306,8 @@ class Schemas:
             self._read_registered(topic, version, _as_json(topic, version, payload))
 
     def _of(self, topic: str, version: int) -> dict[str, Any]:
-        return self._registered.get((topic, version), {})
+        known = self._registered.get((topic, version))
+        return known.schema if known is not None else {}
 
     def _known_version(self, topic: str, version: int | None) -> int:
         versions = self.versions(topic)

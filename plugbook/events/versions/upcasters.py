@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from plugbook.errors import PayloadError, SchemaError, UpcastError
-from plugbook.events.dispatch.registrations import Redo, Registration, current_registrar
+from plugbook.events.dispatch.registrations import NOTEBOOK, Redo, Registration, current_registrar
 from plugbook.events.event import Event
 from plugbook.events.topics import check_topic
 
@@ -24,9 +24,6 @@ Payload = dict[str, Any]
 Upcast = Callable[[Payload], Payload]
 Check = Callable[[str, Mapping[str, Any], int], None]
 """Raises PayloadError where a payload is known not to fit a version of a topic."""
-
-_NOTEBOOK: Final = "__main__"
-"""Where cells run: what a module registers is not theirs, for an import is not run again with its cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ class Upcasters:
             raise SchemaError(msg)
         self._put(step)
         registrar = current_registrar.get()
-        if registrar is not None and _module_of(function) == _NOTEBOOK:
+        if registrar is not None and _module_of(function) == NOTEBOOK:
             take_back = partial(Upcasters._take_back, step=step)
             registrar.note(Registration("upcaster", str(step), weakref.ref(self), take_back))
 

@@ -1,4 +1,6 @@
-"""What a question, a filter by source, a limit and middleware cost, each beside a plain publish to the same handlers.
+"""What each way to steer events costs when it is used, beside a plain publish to the same handlers.
+
+Questions, filters, limits, middleware, policies, pausing and effects; those of plugins are on a host of one plugin.
 
 Run with ``python -m tests.benchmarks.bench_routing [rounds]``. All variants take turns in one process, and the figure
 of each is its fastest round. Everything is timed and recorded.
@@ -10,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from plugbook import Host, Plugin
 from plugbook.events.bus import Bus
 from plugbook.events.middleware import guard, retry, timing
 from plugbook.trace.writing.recorder import Recorder
@@ -60,12 +63,48 @@ def throttled(recorder: Recorder, event: Ping, *, per_second: float) -> Variant:
     return published(bus, event)
 
 
+class Busy(Plugin):
+    """Ten handlers that do nothing."""
+
+    def start(self, ctx: Any) -> None:
+        """Connect them."""
+        for handler in handlers():
+            ctx.subscribe(Ping, handler)
+
+
+class Asking(Plugin):
+    """Ten handlers, each of which has one effect, of a function that does nothing."""
+
+    def start(self, ctx: Any) -> None:
+        """Connect them."""
+        effect = ctx.effect
+        for function in handlers():
+            ctx.subscribe(Ping, lambda event, function=function: effect(function, 1))
+
+
+def host_of(recorder: Recorder, plugin: type[Plugin] = Busy, **options: Any) -> Host:
+    """A started host of one plugin, that writes where the others do."""
+    host = Host([plugin], **options)
+    host.bus.recorder = recorder
+    host.start()
+    return host
+
+
 def main() -> None:
     """Run everything and print it."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     event = Ping(number=1)
     recorder = Recorder(Store.memory())
     layers = {"retry": retry(), "timing": timing(), "guard": guard(lambda event: True)}
+    plain, restarting, paused, muted, asking = hosts = [
+        host_of(recorder),
+        host_of(recorder, policies={"busy": "restart"}),
+        host_of(recorder),
+        host_of(recorder),
+        host_of(recorder, Asking),
+    ]
+    paused.pause("busy")
+    muted.mute("busy")
     times = fastest(
         {
             "publish": published(bus_of(recorder), event),
@@ -73,6 +112,8 @@ def main() -> None:
             "ask in a handler": asked_inside(recorder, event),
             "source=, wanted": published(bus_of(recorder, source="shop"), event, plugin="shop"),
             "source=, skipped": published(bus_of(recorder, source="shop"), event, plugin="other"),
+            "where=, true": published(bus_of(recorder, where=lambda event: True), event),
+            "where=, false": published(bus_of(recorder, where=lambda event: False), event),
             "throttle, delivered": throttled(recorder, event, per_second=1e9),
             "throttle, refused": throttled(recorder, event, per_second=1e-9),
             **{
@@ -80,10 +121,17 @@ def main() -> None:
                 for name, layer in layers.items()
             },
             "middleware, all three": published(bus_of(recorder, middleware=list(layers.values())), event),
+            "plugin": published(plain.bus, event),
+            "policy restart, all well": published(restarting.bus, event),
+            "paused, dead letters": published(paused.bus, event),
+            "muted": published(muted.bus, event),
+            "ctx.effect in each": published(asking.bus, event),
         },
         rounds,
         recorder.rows.clear,
     )
+    for host in hosts:
+        host.close()
     recorder.close()
     print(f"One event to {HANDLERS} handlers, timed and recorded; Python {sys.version.split()[0]}")
     for name, taken in times.items():

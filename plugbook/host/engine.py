@@ -65,7 +65,7 @@ class Engine:
         self.bus = bus
         self._registry = registry
         self.services = Services()
-        self.effects = EffectRules(bus, lambda: registry.handles)
+        self.effects = EffectRules(bus, lambda: registry.handles, registry.bundles_of)
         self.extensions = Extensions(self._note_change, registry.ranks)
         self.loader = Loader()
         self.sources = Sources()

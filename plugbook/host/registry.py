@@ -151,6 +151,11 @@ class Registry:
                 found |= dict.fromkeys((*self.members_of(member), member))
         return tuple(found)
 
+    def bundles_of(self, name: str) -> tuple[str, ...]:
+        """The bundles on this host that a plugin is in, the nearest first; none of what is not there."""
+        bundle = self.handles[name].manifest.bundle if name in self.handles else ""
+        return (bundle, *self.bundles_of(bundle)) if bundle in self.handles else ()
+
     def check_free(self, name: str) -> None:
         """Refuse a name that is taken.
 

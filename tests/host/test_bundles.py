@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from plugbook import Bundle, Event, Host, Plugin, on
+from plugbook import Bundle, Effects, Event, Host, Plugin, on
 from plugbook.errors import LifecycleError, ManifestError, PluginError
 
 
@@ -297,3 +297,46 @@ def test_a_live_edit_of_a_member_is_its_own(host):
     host.start()
     host.configure("shop.ledger", size=9)
     assert host.publish(OrderPlaced()).calls[0].result == 9
+
+
+class Leaf(Plugin):
+    @on(OrderPlaced)
+    def fail(self, event):
+        raise OSError("no disk")
+
+
+class Firm(Plugin, policy="raise"): ...
+
+
+class Inner(Bundle, members=[Leaf]): ...
+
+
+class Outer(Bundle, members=[Inner, Firm], policy="quarantine"): ...
+
+
+def test_members_without_a_policy_follow_that_of_their_nearest_bundle():
+    """A member follows its nearest bundle that has a policy, also one set later; its own goes before it."""
+    with Host([Outer]) as host:
+        host.start()
+        assert host.policy_of("outer.inner.leaf") == "quarantine"
+        assert host.policy_of("outer.firm") == "raise"
+        host.set_policy("outer.inner", "continue")
+        assert host.policy_of("outer.inner.leaf") == "continue"
+        host.set_policy("outer.inner", "raise")
+        with pytest.raises(OSError, match="no disk"):
+            host.publish(OrderPlaced())
+        host.set_policy("outer.inner.leaf", "continue")
+        host.publish(OrderPlaced())
+
+
+def test_effect_rules_of_a_bundle_hold_for_its_members():
+    """Rules go before those of every plugin where they are of a bundle, and before those where a member's own."""
+    rules = {
+        "*": Effects(retries=1, backoff=1.0, timeout=1.0),
+        "outer": Effects(retries=2, backoff=2.0, deny=["smtplib.*"]),
+        "outer.inner.leaf": Effects(retries=3),
+    }
+    with Host([Outer], effects=rules) as host:
+        limits = host.effects.limits("outer.inner.leaf", {})
+        assert (limits.retries, limits.backoff, limits.timeout) == (3, 2.0, 1.0)
+        assert host.effects.denied_by("outer.inner.leaf", ["smtplib.SMTP"]) == "smtplib.*"

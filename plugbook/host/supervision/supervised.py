@@ -41,6 +41,8 @@ class Supervised(ABC):
     def policy_of(self, name: PluginName) -> Policy:
         """What is done about a plugin that fails: what the host was told, or else what its manifest says.
 
+        A member of a bundle for which neither says more than the default, ``continue``, follows its nearest bundle.
+
         Raises:
             UnknownPluginError: there is no such plugin.
         """

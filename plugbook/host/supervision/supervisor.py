@@ -146,17 +146,26 @@ class Supervisor:
     # -- policies ---------------------------------------------------------------------------------
 
     def policy_of(self, handle: PluginHandle) -> Policy:
-        """What the host was told about it, or else what its manifest says."""
-        return self._engine.policies.get(handle.name, handle.manifest.policy)
+        """What the host was told about it, or else its manifest says, or else holds for the nearest bundle it is in."""
+        told = self._engine.policies
+        for name in (handle.name, *self._registry.bundles_of(handle.name)):
+            policy = told.get(name, self._registry[name].manifest.policy)
+            if name in told or policy != "continue":
+                return policy
+        return "continue"
 
     def set_policy(self, handle: PluginHandle, policy: Policy) -> None:
-        """Let another policy hold from now on, for handlers that are connected, too."""
+        """Let another policy hold from now on, for handlers that are connected, too, and for members of a bundle."""
         old = self.policy_of(handle)
         self._engine.policies[handle.name] = policy
         if policy != old:
             told = {"old": policy_as_json(old), "new": policy_as_json(policy)}
             record_change(self._bus, "policy", handle.name, told)
             self._engine.describe(handle)
+        for name in (handle.name, *self._registry.members_of(handle.name)):
+            self._watch_anew(self._registry[name])
+
+    def _watch_anew(self, handle: PluginHandle) -> None:
         watch = self.watch(handle)
         if handle.context is not None:
             handle.context.watch = watch

@@ -70,6 +70,8 @@ class Effects:
 class EffectRules(MutableMapping[str, Effects]):
     """What a host says about effects, by plugin name; ``"*"`` stands for every plugin. It counts from the next effect on.
 
+    Those of a bundle hold for its members, too: they go before those of ``"*"``, and a member's own before them.
+
     >>> from plugbook import Effects, Host, Plugin
     >>> class Billing(Plugin):
     ...     pass
@@ -82,15 +84,22 @@ class EffectRules(MutableMapping[str, Effects]):
     Args:
         bus: where changes are recorded.
         plugins: the names of the plugins there are, asked whenever something is set.
+        bundles: the names of the bundles that a plugin is in, the nearest first.
 
     Attributes:
         recall: what answers instead of the world, during a replay.
         sleep, sleep_async: how to wait before the next attempt; a test gives its own.
     """
 
-    def __init__(self, bus: Bus, plugins: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        plugins: Callable[[], Iterable[str]],
+        bundles: Callable[[str], tuple[str, ...]] = lambda _plugin: (),
+    ) -> None:
         self._bus = bus
         self._plugins = plugins
+        self._bundles = bundles
         self._by_plugin: dict[str, Effects] = {}
         self.recall: Recall | None = None
         self.sleep: Callable[[float], object] = time.sleep
@@ -112,7 +121,8 @@ class EffectRules(MutableMapping[str, Effects]):
 
     def _of(self, plugin: str) -> list[Effects]:
         """The rules for a plugin; those of its own last, for they go before the others."""
-        return [self._by_plugin[each] for each in (EVERY_PLUGIN, plugin) if each in self._by_plugin]
+        names = (EVERY_PLUGIN, *reversed(self._bundles(plugin)), plugin)
+        return [self._by_plugin[each] for each in names if each in self._by_plugin]
 
     def __setitem__(self, plugin: str, rules: Effects) -> None:
         known = [EVERY_PLUGIN, *self._plugins()]

@@ -92,7 +92,10 @@ class Registry:
         new = [each for each in offered if each.name not in self.handles]
         choice = choose([*here, *new], host_version=self.api_version)
         for each in offered:
-            self.offers[each.name, each.version, each.source] = (each, choice)
+            key = each.name, each.version, each.source
+            # What was weighed when its plugin was chosen keeps that choice: now only the chosen one was.
+            if key not in self.offers or each.name not in self.handles:
+                self.offers[key] = (each, choice)
         return [each for name, each in choice.plugins.items() if name not in self.handles]
 
     def available(self) -> tuple[Available, ...]:
@@ -113,9 +116,12 @@ class Registry:
         if (used.version, used.source) == (manifest.version, manifest.source):
             return ""
         known = choice.chosen.get(manifest.name)
-        if known is not None and known.version != used.version:
+        if choice.weighed(manifest) and (known is None or known.version == used.version):
+            return choice.reason(manifest)
+        if preference(manifest) < preference(used):
             return f"{used} is on this host"
-        return choice.reason(manifest)
+        way = f"host.remove({used.name!r}), then host.discover again"
+        return f"{used} is on this host; to use {manifest.version}: {way}"
 
     def resolve(self) -> Resolution:
         """Resolve the plugins that are there now; it is done again only where they changed."""

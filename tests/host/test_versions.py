@@ -83,6 +83,25 @@ def test_what_is_on_the_host_stays_as_it_is(tmp_path, host):
     }
 
 
+def test_what_is_found_later_says_what_is_used_and_how_to_change_that(tmp_path, host):
+    """A second discovery keeps the reasons of the first; a newer version waits until the plugin is removed."""
+    write(tmp_path, "paper", "1.0")
+    write(tmp_path, "paper", "2.0")
+    host.discover(tmp_path)
+    for version in ("1.5", "3.0"):
+        write(tmp_path, "paper", version)
+    host.discover(tmp_path)
+    assert {each.manifest.version: each.reason for each in host.available} == {
+        "1.0": "paper 2.0 is newer",
+        "1.5": "paper 2.0 is on this host",
+        "2.0": "",
+        "3.0": "paper 2.0 is on this host; to use 3.0: host.remove('paper'), then host.discover again",
+    }
+    host.remove("paper")
+    host.discover(tmp_path)
+    assert versions(host) == {"paper": "3.0"}
+
+
 def test_a_plugin_that_cannot_be_there_is_on_the_host_with_its_problem(tmp_path, host):
     """No version of it fits, so one stands for it, and `why` has something to tell."""
     write(tmp_path, "billing", "2.0", requires=["nowhere"])

@@ -51,8 +51,15 @@ class Choice:
         stand_ins = {name: self._stand_in(name) for name in self.missing}
         return dict(sorted({**self.chosen, **stand_ins}.items()))
 
+    def weighed(self, manifest: Manifest) -> bool:
+        """Whether this version was among those to choose from, wherever it is from."""
+        version = parsed(manifest.version)
+        return any(
+            parsed(each.version) == version for each in self._formula.candidates.get(manifest.name, ())
+        )
+
     def reason(self, manifest: Manifest) -> str:
-        """Why a version is not the one that is used, in plain sentences; ``""`` if it is."""
+        """Why a version that was `weighed` is not the one that is used, in plain sentences; ``""`` if it is."""
         used = self.chosen.get(manifest.name)
         versions = self._formula.candidates.get(manifest.name, ())
         if manifest == used:

@@ -163,6 +163,10 @@ class Configuring:
         plugin_class = self._class_of(handle, "configure")
         layers = self._engine.layers(handle, edits=edits)
         config = self._engine.settle(plugin_class, layers)
+        if handle.layers is not None:  # those that it has already are not refused
+            known = handle.layers.names()
+            new_ones = [option for option in layers.names() if option not in known]
+            self._engine.deprecations.configured(handle.name, new_ones)
         # One that was never loaded is given its configuration when it is.
         new = _Configured(edits, layers, config if handle.config is not None else None)
         return _Turn(handle, _Configured.of(handle), new, reason)

@@ -85,7 +85,7 @@ class Deprecating(ABC):
         for handle in self._registry.handles.values():
             if handle.context is not None:
                 targets = [each.target for each in self.subscriptions if each.plugin == handle.name]
-                deprecations.look_at(handle.context, targets, handle.manifest, handle.options)
+                deprecations.look_at(handle.context, targets, handle.manifest, handle.given)
         return made
 
     def _take_back(self, reason: str, *, what: Deprecation) -> Redo | None:

@@ -226,7 +226,7 @@ class Engine:
             watch=self.watcher(handle) if self.watcher is not None else Watch(),
         )
         instance.ctx = handle.context = context
-        self.deprecations.watch(context, handle.manifest, handle.options)
+        self.deprecations.watch(context, handle.manifest, handle.given)
         for point in points_of(plugin_class):
             context.declare(point)
         result = instance.start(context)

@@ -84,6 +84,11 @@ class PluginHandle:
         """The plugin's name."""
         return self.manifest.name
 
+    @property
+    def given(self) -> list[str]:
+        """All the names of the options that it was given when it was validated, wherever that was said."""
+        return self.layers.names() if self.layers is not None else list(self.options)
+
     def holder(self) -> Holder:
         """What of it can be found where something is left or held."""
         instances = self.former if self.instance is None else [weakref.ref(self.instance)]

@@ -111,7 +111,7 @@ class Deprecations:
         self.users.setdefault(made, [])
         return made
 
-    def watch(self, context: Context, manifest: Manifest, options: Mapping[str, Any]) -> None:
+    def watch(self, context: Context, manifest: Manifest, options: Iterable[str]) -> None:
         """Notice from now on what a plugin uses through its context; what it says in advance, at once.
 
         Raises:
@@ -124,7 +124,7 @@ class Deprecations:
         self._watch_calls(context)
 
     def look_at(
-        self, context: Context, targets: Iterable[Any], manifest: Manifest, options: Mapping[str, Any]
+        self, context: Context, targets: Iterable[Any], manifest: Manifest, options: Iterable[str]
     ) -> None:
         """Notice what a plugin that is active uses already, and from now on; what it has is not refused.
 
@@ -132,7 +132,7 @@ class Deprecations:
             context: of the plugin.
             targets: what its handlers listen to.
             manifest: what it says about itself.
-            options: how it was configured.
+            options: the names of those that it was given, wherever.
         """
         plugin = manifest.name
         for target in targets:
@@ -140,6 +140,15 @@ class Deprecations:
         for kind, user, name in _declared(manifest, options):
             self._tell(plugin, user, self._named(kind, name))
         self._watch_calls(context)
+
+    def configured(self, plugin: str, options: Iterable[str]) -> None:
+        """Notice options that a plugin is given while it is on the host.
+
+        Raises:
+            RemovedError: one of them is gone.
+        """
+        for kind, user, name in _configured(plugin, options):
+            self._check(plugin, user, self._named(kind, name))
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -194,9 +203,13 @@ class Deprecations:
                 warnings.warn(text, PlugbookDeprecationWarning, stacklevel=_HERE_AND_CALLERS)
 
 
-def _declared(manifest: Manifest, options: Mapping[str, Any]) -> Iterator[tuple[DeprecatedKind, str, str]]:
+def _declared(manifest: Manifest, options: Iterable[str]) -> Iterator[tuple[DeprecatedKind, str, str]]:
     """The plugins that a manifest names and the options that were given."""
     for text in (*manifest.requires, *manifest.optional):
         yield "plugin", f"{manifest.name} requires", split(text).name
+    yield from _configured(manifest.name, options)
+
+
+def _configured(plugin: str, options: Iterable[str]) -> Iterator[tuple[DeprecatedKind, str, str]]:
     for option in options:
-        yield "option", f"{manifest.name} is configured with", f"{manifest.name}.{option}"
+        yield "option", f"{plugin} is configured with", f"{plugin}.{option}"

@@ -126,6 +126,43 @@ def test_what_is_gone_is_refused(kind):
         assert host.states["publisher"] == "active"
 
 
+@pytest.fixture(params=["file", "environment"])
+def place(request, tmp_path, monkeypatch):
+    """The keywords of a host whose listener is configured elsewhere than in the call."""
+    if request.param == "environment":
+        monkeypatch.setenv("PLUGBOOK_LISTENER__CURRENCY", "USD")
+        return {}
+    (tmp_path / "shop.toml").write_text("[listener]\ncurrency = 'USD'\n")
+    return {"config_file": tmp_path / "shop.toml"}
+
+
+def test_an_option_is_noticed_wherever_it_is_given(place):
+    """The file and the environment count like the host's own config, before its removal and after."""
+    with Host([Ledger, Listener], api_version="2.4", **place) as host:
+        deprecate(host, option="listener.currency")
+        with pytest.warns(PlugbookDeprecationWarning, match=r"configured with the option listener\.currency"):
+            host.start()
+    with Host([Ledger, Listener], api_version="3.0", **place) as host:
+        deprecate(host, option="listener.currency")
+        assert isinstance(host.start().failed["listener"], RemovedError)
+
+
+def test_a_live_edit_of_an_option_is_noticed():
+    """It is warned of once, and refused when the option is gone; the plugin stays as it is."""
+    with Host([Ledger, Listener], api_version="2.4") as host:
+        deprecate(host, option="listener.currency")
+        host.start()
+        with pytest.warns(PlugbookDeprecationWarning, match=r"configured with the option listener\.currency"):
+            host.configure("listener", currency="USD")
+        host.configure("listener", currency="CHF")
+    with Host([Ledger, Listener], api_version="3.0") as host:
+        deprecate(host, option="listener.currency")
+        host.start()
+        with pytest.raises(RemovedError, match=r"API version 3\.0 of this host removed"):
+            host.configure("listener", currency="USD")
+        assert host.plugins["listener"].config.currency == "EUR"
+
+
 def test_publishing_what_is_gone_fails_the_call():
     """The handler that does so fails, and nothing is published."""
     with Host([Publisher], api_version="3.1") as host:

@@ -63,6 +63,12 @@ class Said:
         options = _renamed(model, self.options, (), given)
         return Said(self.layer, options, self.where, given)
 
+    def names(self) -> Iterator[str]:
+        """The options it says something of, by the name that stands for each and by the one they were given by."""
+        for key in self.options:
+            yield key
+            yield self._given.get((key,), key)
+
     def without(self, paths: list[Path]) -> Said:
         """What is left of it when it says nothing of some options any more."""
         options = self.options
@@ -108,6 +114,10 @@ class Layers:
         for each in self.said:
             merged = merge(merged, each.options)
         return merged if self.model is None else _above_defaults(self.model, merged)
+
+    def names(self) -> list[str]:
+        """Of the options that anybody says something of, all the names that were used."""
+        return list(dict.fromkeys(name for each in self.said for name in each.names()))
 
     def secrets(self) -> set[str]:
         """The texts of all secrets that anybody gives."""

@@ -340,3 +340,35 @@ def test_effect_rules_of_a_bundle_hold_for_its_members():
         limits = host.effects.limits("outer.inner.leaf", {})
         assert (limits.retries, limits.backoff, limits.timeout) == (3, 2.0, 1.0)
         assert host.effects.denied_by("outer.inner.leaf", ["smtplib.SMTP"]) == "smtplib.*"
+
+
+def test_a_bundle_is_paused_and_resumed_with_its_members():
+    """What all its members missed meanwhile comes in the order in which it was missed, and muting drops for all of them."""
+    got = []
+
+    class Left(Plugin):
+        @on(OrderPlaced)
+        def take(self, order):
+            got.append(("left", order.amount))
+
+    class Right(Plugin):
+        @on(OrderPlaced)
+        def take(self, order):
+            got.append(("right", order.amount))
+
+    class Both(Bundle, members=[Left, Right]): ...
+
+    with Host([Both]) as host:
+        host.start()
+        host.pause("both")
+        assert [host.held(name) for name in ("both", "both.left", "both.right")] == ["paused"] * 3
+        for number in (1, 2):
+            host.publish(OrderPlaced(amount=number))
+        assert got == []
+        host.resume("both")
+        assert got == [("left", 1), ("right", 1), ("left", 2), ("right", 2)]
+        host.mute("both")
+        host.publish(OrderPlaced(amount=3))
+        host.resume("both")
+        host.publish(OrderPlaced(amount=4))
+        assert got[4:] == [("left", 4), ("right", 4)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -119,16 +119,23 @@ class Deliveries:
         record_change(self._bus, "pause" if mode == "paused" else "mute", name)
         return True
 
-    def resume(self, name: str, *, is_active: bool) -> Redelivered:
-        """Deliver from now on, and first what is `due`. To be called inside a request."""
-        box = self._box(name)
-        if not box.mode:
-            return Redelivered()
-        box.mode = ""
-        self._divert(name, box)
-        due = self.due(name)
-        record_change(self._bus, "resume", name, {"letters": len(due)})
-        return self.redeliver([name], due) if is_active else Redelivered()
+    def resume(self, held: Mapping[str, bool]) -> Redelivered:
+        """Deliver to these plugins from now on, and first, in order, what is `due`. To be called inside a request.
+
+        Args:
+            held: the plugins, and whether each is active: one that is not gets what is due when it starts.
+        """
+        due: list[DeadLetter] = []
+        for name, is_active in held.items():
+            box = self._box(name)
+            if not box.mode:
+                continue
+            box.mode = ""
+            self._divert(name, box)
+            waiting = self.due(name)
+            record_change(self._bus, "resume", name, {"letters": len(waiting)})
+            due += waiting if is_active else ()
+        return self.redeliver(held, due)
 
     def due(self, name: str) -> list[DeadLetter]:
         """What a plugin missed and gets without being asked, once it is called again."""

@@ -69,7 +69,8 @@ class Supervised(ABC):
     def pause(self, name: PluginName) -> None:
         """Keep a plugin's events as dead letters from now on, until `resume` brings them to it, in order.
 
-        Each is a `skipped` call meanwhile. The plugin stays as it is, and may go on publishing.
+        Each is a `skipped` call meanwhile. The plugin stays as it is, and may go on publishing. A bundle is paused,
+        muted and resumed with all its members; each of them has dead letters of its own.
 
         Raises:
             UnknownPluginError: there is no such plugin.
@@ -98,10 +99,11 @@ class Supervised(ABC):
         Raises:
             UnknownPluginError: there is no such plugin.
         """
-        handle = self._registry[name_of(name)]
+        names = self._with_members(name)
 
         def resume() -> Redelivered:
-            redelivered = self._deliveries.resume(handle.name, is_active=handle.is_active)
+            held = {each: self._registry[each].is_active for each in names}
+            redelivered = self._deliveries.resume(held)
             self._engine.tell()
             return redelivered
 
@@ -168,8 +170,14 @@ class Supervised(ABC):
     # -- inside -----------------------------------------------------------------------------------
 
     def _hold(self, name: PluginName, mode: Any) -> None:
-        if self._deliveries.hold(self._registry[name_of(name)].name, mode):
+        changed = [self._deliveries.hold(each, mode) for each in self._with_members(name)]
+        if any(changed):
             self._engine.tell()
+
+    def _with_members(self, name: PluginName) -> tuple[str, ...]:
+        """The names of a plugin and, of a bundle, of all it is made of."""
+        handle = self._registry[name_of(name)]
+        return (*self._registry.members_of(handle.name), handle.name)
 
 
 def _checked(name: str, policy: object) -> Any:

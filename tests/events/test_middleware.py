@@ -421,6 +421,40 @@ def test_a_forgotten_await_is_the_layers_error(bus):
     assert isinstance(bus.publish(Number()).calls[1].error, EventError)
 
 
+def test_an_async_layer_that_forgets_await_is_refused(bus):
+    """What it gives is closed, the handler is shown as skipped, and the layer outside it may handle the error."""
+
+    async def handler(event): ...
+
+    async def hasty(event, call_next):
+        return call_next(event)
+
+    async def busy(event, call_next):
+        return asyncio.create_task(call_next(event))
+
+    for layer in (hasty, busy):
+        disconnect = bus.subscribe(Number, handler, name="h", middleware=[guard(EventError), layer])
+        calls = bus.publish(Number()).calls
+        assert [call.outcome for call in calls] == ["ok", "error", "skipped"]
+        with pytest.raises(EventError, match=r"returned what nobody awaits: write await call_next\(event\)"):
+            raise calls[1].error
+        disconnect()
+
+
+def test_a_result_that_can_be_awaited_is_the_handlers_to_give(bus):
+    """A layer that hands on what the handler gave has forgotten nothing."""
+    tasks = []
+
+    async def handler(event):
+        tasks.append(asyncio.create_task(asyncio.sleep(0)))
+        return tasks[0]
+
+    bus.subscribe(Number, handler, name="h", middleware=[timing()])
+    report = bus.publish(Number())
+    assert [call.outcome for call in report.calls] == ["ok", "ok"]
+    assert report.calls[1].result is tasks[0]
+
+
 def test_own_layers_have_names(bus):
     """A partial is called as its function, an object as its class, a `Layer` as it says."""
 

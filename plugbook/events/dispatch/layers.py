@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any, Final
 
 from plugbook._clock import tick
+from plugbook.errors import EventError
 from plugbook.events.dispatch.calls import Turn, refuse_coroutine, strip_own_frames, tell_failure
 from plugbook.events.dispatch.cause import Cause, current_cause
 from plugbook.events.middleware import Middleware, form_of, name_of
@@ -214,6 +216,8 @@ class LayeredTurn(Turn):
             result = self._callee(depth)(event, *span.following)
             if result.__class__ is not Skipped:
                 result = await result
+            if span.following and not self.has_given(result):
+                _refuse_awaitable(span.name, result)
         except BaseException as error:
             span.fail(error)
             raise
@@ -380,7 +384,7 @@ class Next:
     """What a layer calls to go on: what is behind it.
 
     Attributes:
-        was_called: whether the layer has called it.
+        was_called: whether the layer has called it, and awaited that where it is to be awaited.
         failures: how often what is behind has failed; `has_failed`: whether it did so the last time.
         said: what the layer wants to say in the record.
     """
@@ -405,11 +409,10 @@ class Next:
 
     def __call__(self, event: Any) -> Any:
         """Call what is behind; around an async handler, give what is to be awaited."""
-        self.was_called = True
         return self._go_async(event) if self._turn.subscription.is_async else self._go(event)
 
     def _go(self, event: Any) -> Any:
-        self.has_failed = True
+        self.was_called = self.has_failed = True
         try:
             result = self._turn.go(self._depth + 1, event)
         except Exception:
@@ -419,7 +422,7 @@ class Next:
         return result
 
     async def _go_async(self, event: Any) -> Any:
-        self.has_failed = True
+        self.was_called = self.has_failed = True
         try:
             result = await self._turn.go(self._depth + 1, event)
         except Exception:
@@ -448,6 +451,18 @@ def end_open(report: Report, first: int, note: Note) -> None:
             if at // 3 - 1 not in (report.notes or {}):
                 report.remark(at // 3 - 1, note)
             ticks[at] = tick()
+
+
+def _refuse_awaitable(name: str, result: Any) -> None:
+    """Raise where an async layer gave what nobody would await, and end that."""
+    if inspect.iscoroutine(result):
+        result.close()
+    elif isinstance(result, asyncio.Task):
+        result.cancel()
+    else:
+        return
+    msg = f"{name} returned what nobody awaits: write await call_next(event)"
+    raise EventError(msg)
 
 
 def _sites(subscription: Subscription) -> Iterator[CallSite]:

@@ -16,9 +16,10 @@ import asyncio
 import inspect
 import logging
 import math
+import reprlib
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from plugbook._clock import tick
 from plugbook.errors import EventError
@@ -244,6 +245,8 @@ class _Guard(Layer):
         return True
 
 
+_MAKERS: Final = ((retry, "retry(2)"), (timing, "timing()"), (guard, "guard(predicate)"))
+
 # -- checking what is given as middleware= --------------------------------------------------------
 
 
@@ -260,14 +263,27 @@ def problem_of(layers: object, *, is_async: bool) -> str:
     if not isinstance(layers, tuple | list):
         return f"middleware must be several in a list, not {layers!r} alone: write middleware=[{layers!r}]"
     for layer in layers:
-        if not (_is_function(layer) and _takes_two(layer)):
-            return f"a middleware is a function of event and call_next, and {layer!r} is none"
+        if problem := layer_problem(layer):
+            return problem
         if not isinstance(layer, Layer) and is_coroutine_function(layer) != is_async:
             this, other = ("async", "sync") if is_async else ("sync", "async")
             return (
                 f"the middleware {name_of(layer)} is {other}, and the handler is {this}. Make both alike, or "
                 "have the middleware inherit from Layer, with a form for each"
             )
+    return ""
+
+
+def layer_problem(layer: object) -> str:
+    """Why something cannot be a middleware of any handler, or ``""``."""
+    wanted = "a middleware is a function of event and call_next"
+    for maker, written in _MAKERS:
+        if layer is maker:
+            return f"{wanted}, and {maker.__name__} makes one: write {written}"
+    if not _is_function(layer):
+        return f"{wanted}, such as retry(3), and {reprlib.repr(layer)} is none"
+    if not takes(layer, 2):
+        return f"{wanted}, such as retry(3), and {name_of(layer)} takes {inspect.signature(layer, follow_wrapped=False)}"
     return ""
 
 
@@ -283,22 +299,26 @@ def is_coroutine_function(function: object) -> bool:
     )
 
 
+def takes(function: Callable[..., object], count: int) -> bool:
+    """Whether a function can be called with so many positional arguments; yes where nobody can tell."""
+    try:
+        # What a decorator is wrapped around may be called with more, or less, than the decorator's own function.
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
+
+
 def _is_failure(given: object) -> bool:
     return isinstance(given, type) and issubclass(given, Exception)
 
 
-def _is_function(given: object) -> bool:
+def _is_function(given: object) -> TypeGuard[Callable[..., object]]:
     return callable(given) and not isinstance(given, type)
-
-
-def _takes_two(function: Callable[..., object]) -> bool:
-    try:
-        inspect.signature(function).bind(None, None)
-    except TypeError:
-        return False
-    except ValueError:  # it has no signature that can be read
-        return True
-    return True
 
 
 def _is_seconds(given: object) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from plugbook.errors import EventError
 from plugbook.events.event import Event, is_deeply_frozen
-from plugbook.events.middleware import Middleware, is_coroutine_function, problem_of
+from plugbook.events.middleware import Middleware, is_coroutine_function, problem_of, takes
 from plugbook.events.topics import compile_pattern
 from plugbook.trace.record import CallSite, Note, Plan, extent
 
@@ -157,6 +157,9 @@ class Subscription:
             return f"a handler must be callable, and {_shown(self.handler)} is not"
         if any(check(self.handler) for check in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
             return "it has 'yield' in it, so that calling it would not run it; return or publish instead"
+        if not takes(self.handler, 1):
+            signature = inspect.signature(self.handler, follow_wrapped=False)
+            return f"a handler is called with one event, and this one takes {signature}"
         if self.thread and self.is_async:
             return "thread=True is for sync handlers, and this one is async"
         return ""

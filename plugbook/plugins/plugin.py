@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import reprlib
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from plugbook.errors import ManifestError, PlugbookWarning, TopicError, suggestion
 from plugbook.events.event import Event
+from plugbook.events.middleware import layer_problem
 from plugbook.events.subscription import Source, source_problem
 from plugbook.events.topics import compile_pattern
 from plugbook.plugins.authoring.inheritance import inherited_config, inherited_fields, inherited_layers
@@ -299,11 +299,8 @@ def checked_layers(layers: Any, place: str, plugin: str | None) -> tuple[Middlew
         return None
     several = layers if isinstance(layers, list | tuple) else (layers,)
     for layer in several:
-        if not callable(layer) or isinstance(layer, type):
-            msg = (
-                f"{place}: middleware has {reprlib.repr(layer)}, which is no layer. "
-                "A layer is a function of (event, call_next), such as retry(3)."
-            )
+        if problem := layer_problem(layer):
+            msg = f"{place}: {problem}."
             raise ManifestError(msg, plugin=plugin, field="middleware")
     return tuple(several)
 

@@ -314,7 +314,7 @@ def test_what_is_not_an_event_is_refused(way, bus, wrong):
 
 def test_a_handler_may_be_any_callable(bus):
     """Bound methods, partials and objects work, sync and async."""
-    from functools import partial
+    from functools import partial, wraps
 
     class Object:
         def __call__(self, event):
@@ -331,12 +331,14 @@ def test_a_handler_may_be_any_callable(bus):
     bus.subscribe(Number, AsyncObject())
     bus.subscribe(Number, partial(AsyncObject().method, "partial"))
     bus.subscribe(Number, partial(max, Number(n=1), key=lambda event: event.n))
+    bus.subscribe(Number, wraps(lambda event, books: 1)(lambda event: "wrapped"))
     report = bus.publish(Number())
     assert [call.result for call in report.calls] == [
         "sync object",
         "async object",
         "async partial",
         Number(n=1),
+        "wrapped",
     ]
     assert [call.handler for call in report.calls][:2] == [
         "test_a_handler_may_be_any_callable.<locals>.Object",
@@ -354,6 +356,8 @@ async def _async_generator(event):
         ({"target": int}, "cannot listen to"),
         ({"target": Number()}, "cannot listen to"),
         ({"handler": 3}, "must be callable"),
+        ({"handler": lambda: 1}, r"called with one event, and this one takes \(\)"),
+        ({"handler": lambda event, other: 1}, r"this one takes \(event, other\)"),
         ({"handler": lambda event: (yield)}, "'yield' in it"),
         ({"handler": _async_generator}, "'yield' in it"),
         ({"handler": asyncio.sleep, "thread": True}, "thread=True is for sync handlers"),

@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from plugbook.errors import ConfigError, ManifestError
+from plugbook.events.middleware import guard, retry, timing
 from plugbook.plugins.config import validate
 from plugbook.plugins.plugin import HandlerSpec, Plugin, on
 
@@ -162,6 +163,27 @@ def test_middleware_that_is_none_is_refused(layers):
             pass
 
     assert caught.value.field == "middleware"
+
+
+def call_without_event(call_next):
+    """No layer: it takes one argument."""
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (call_without_event, r"call_without_event takes \(call_next\)"),
+        (retry, r"retry makes one: write retry\(2\)"),
+        (timing, r"timing makes one: write timing\(\)"),
+        (guard, r"guard makes one: write guard\(predicate\)"),
+    ],
+)
+def test_a_function_that_is_no_layer_is_refused_in_the_class_statement(layer, message):
+    """The message has the place of the class, and what to write."""
+    with pytest.raises(ManifestError, match=r"class Child \(.*test_inheritance\.py:\d+\): .*" + message):
+
+        class Child(Plugin, middleware=[layer]):
+            pass
 
 
 def test_handlers_of_a_diamond_are_found_as_python_finds_methods():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import logging
+import reprlib
 import sys
 from collections.abc import Callable, Coroutine, MutableMapping
 from concurrent.futures import Future
@@ -12,12 +14,14 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
+from plugbook.errors import LifecycleError
 from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.events.dispatch.asking import Asking
 from plugbook.plugins.effects.effect import Effect
 from plugbook.plugins.effects.performance import Asker
 from plugbook.plugins.extending.extension import Extending
 from plugbook.plugins.policy import Watch
+from plugbook.plugins.scope import must_be_awaited
 from plugbook.trace.record import describe_error
 
 if TYPE_CHECKING:
@@ -113,7 +117,12 @@ class Context(Asking, Extending):
         Args:
             coroutine: what to run.
             name: the task's name; by default the coroutine's.
+
+        Raises:
+            LifecycleError: it is no coroutine.
         """
+        if problem := _task_problem(coroutine):
+            raise LifecycleError(problem, plugin=self.plugin)
         title = f"{self.plugin}.{name or getattr(coroutine, '__name__', 'task')}"
         cause = self._bus.cause()
 
@@ -159,6 +168,17 @@ class Context(Asking, Extending):
 
     def __repr__(self) -> str:
         return f"<Context of {self.plugin}: {self._scope!r}>"
+
+
+def _task_problem(given: object) -> str:
+    """Why something cannot run in the background, or ``""``."""
+    if must_be_awaited(given):
+        return ""
+    name = getattr(given, "__name__", None)
+    owner = "self." if inspect.ismethod(given) else ""
+    if not (callable(given) and name):
+        return f"spawn takes a coroutine, which {reprlib.repr(given)} is not. Write ctx.spawn(work())."
+    return f"spawn takes a coroutine, and {name} is a function. Write ctx.spawn({owner}{name}())."
 
 
 class NoConfig:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import reprlib
 import signal
 import threading
 import warnings
@@ -82,8 +83,16 @@ class Scope:
             A function that takes the cleanup back without running it.
 
         Raises:
-            LifecycleError: the scope is closed.
+            LifecycleError: the scope is closed, or `function` cannot be called.
         """
+        if not callable(function):
+            if inspect.iscoroutine(function):
+                function.close()
+            msg = (
+                f"defer takes a function and its arguments, and {reprlib.repr(function)} cannot be called. "
+                "Write defer(print, 'bye'), not defer(print('bye'))."
+            )
+            raise LifecycleError(msg, plugin=self.owner or None)
         return self._hold("cleanup", _label(function), lambda: function(*args, **kwargs))
 
     def adopt(self, kind: str, label: str, undo: Callable[[], Any]) -> Disconnect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import subprocess
 import sys
@@ -295,6 +296,30 @@ def test_async_start_and_background_tasks_end_at_stop():
         while host.leaks() and time.monotonic() < deadline:
             pass
         assert host.leaks() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda self: self.poll, r"poll is a function\. Write ctx\.spawn\(self\.poll\(\)\)"),
+        (lambda self: asyncio.sleep, r"sleep is a function\. Write ctx\.spawn\(sleep\(\)\)"),
+        (lambda self: None, "takes a coroutine, which None is not"),
+    ],
+)
+def test_a_background_task_that_is_no_coroutine_is_refused(given, message):
+    """The message says what to write."""
+
+    class Poller(Plugin):
+        def start(self, ctx):
+            with pytest.raises(LifecycleError, match=message):
+                ctx.spawn(given(self))
+
+        async def poll(self):
+            pass
+
+    with Host([Poller]) as host:
+        host.start()
+        assert host.states["poller"] == "active"
 
 
 def test_a_failing_background_task_is_logged_in_the_recording():

@@ -32,6 +32,15 @@ def log():
     return []
 
 
+@pytest.mark.parametrize("call", [lambda: None, lambda: 3, lambda: asyncio.sleep(0)])
+def test_what_cannot_be_called_is_refused_at_once(call):
+    """A call written in place of a function is told what to write, and nothing is held."""
+    scope = Scope("billing")
+    with pytest.raises(LifecycleError, match=r"cannot be called\. Write defer\(print, 'bye'\)"):
+        scope.defer(call())
+    assert len(scope) == 0
+
+
 def test_cleanups_run_last_in_first_out_and_once(log):
     """Closing runs every cleanup in reverse order, and closing again runs none."""
     scope = Scope("billing")

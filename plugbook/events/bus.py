@@ -346,8 +346,9 @@ class Bus(Throttled, Asking):
             raise DeadlockError(msg)
         token = current_cause.set(cause)
         try:
-            question = partial(Question, wants_all=asked == "all", asker=None)
-            kind: Callable[..., Report] = question if asked else Report
+            kind: Callable[..., Report] = Report
+            if asked:
+                kind = partial(Question, wants_all=asked == "all", asker=None)
             report = self._make_report(event, plan, plugin, get_ident(), kind)
         finally:
             current_cause.reset(token)

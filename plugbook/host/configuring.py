@@ -93,16 +93,31 @@ class Configuring:
         return look(name, layers, config)
 
     def configure(self, name: str, given: Any) -> Changes:
-        """Change options of a plugin."""
+        """Change options of a plugin, or of a bundle and its members; either all of them take theirs, or none does."""
         handle = self._registry[name]
         options = check_options(name, given)
         if not options:
             msg = f"nothing was said about {name!r}. Give the options to change, as in currency='USD'."
             raise ConfigError(msg, plugin=name)
+        return self._take_all([self._edit(*each) for each in self._spread(handle, options)])
+
+    def _spread(
+        self, handle: PluginHandle, options: Mapping[str, Any]
+    ) -> Iterator[tuple[PluginHandle, dict[str, Any]]]:
+        """Whose options these are: a bundle's own, and those of its members by the names they have in it."""
+        own = dict(options)
+        for member in handle.manifest.members:
+            inside = own.pop(member.removeprefix(f"{handle.name}."), None)
+            if inside is not None:
+                yield from self._spread(self._registry[member], check_options(member, inside))
+        if own:
+            yield handle, own
+
+    def _edit(self, handle: PluginHandle, options: dict[str, Any]) -> _Turn:
         model = self._class_of(handle, "configure").Config
         edit = Said(Layer.LIVE, options, f"live edit at {_moment()}").renamed(model)
         kept = tuple(_cleared(handle.edits, list(leaves(edit.options))))
-        return self._take_all([self._turn(handle, (*kept, edit), "live edit")])
+        return self._turn(handle, (*kept, edit), "live edit")
 
     def reset(self, name: str, options: tuple[str, ...]) -> Changes:
         """Take live edits back: of these options, or of all."""

@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from plugbook import Bundle, Effects, Event, Host, Plugin, on
-from plugbook.errors import LifecycleError, ManifestError, PluginError
+from plugbook.errors import ConfigError, LifecycleError, ManifestError, PluginError
 
 
 class OrderPlaced(Event, topic="order.placed"):
@@ -290,6 +290,19 @@ def test_a_file_nests_the_options_of_members(tmp_path):
         host.reload_config()
         assert host.publish(OrderPlaced()).calls[0].result == 5
         assert host.plugins["shop"].config.currency == "EUR"
+
+
+def test_a_live_edit_of_a_bundle_reaches_its_members(host):
+    """Options of members are nested, as at the beginning; what one of them refuses changes nothing for any."""
+    host.start()
+    changes = host.configure("shop", currency="CHF", ledger={"size": 9})
+    assert str(changes) == "configured shop.ledger (size), shop (currency)"
+    with pytest.raises(ConfigError, match=r"shop\.ledger"):
+        host.configure("shop", currency="USD", ledger={"size": "many"})
+    with pytest.raises(ConfigError, match="has no option 'leger'"):
+        host.configure("shop", currency="USD", leger={"size": 1})
+    assert host.plugins["shop"].config.currency == "CHF"
+    assert host.plugins["shop.ledger"].config.size == 9
 
 
 def test_a_live_edit_of_a_member_is_its_own(host):

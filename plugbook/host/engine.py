@@ -6,11 +6,13 @@ import logging
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from plugbook._clock import Clock, tick
 from plugbook.errors import PluginError
 from plugbook.events.bus import Bus, Cause, current_cause
+from plugbook.host.changes import record_change
 from plugbook.plugins.authoring.bundle import members_of, table_of
 from plugbook.plugins.config import settle
 from plugbook.plugins.context import Context
@@ -33,7 +35,7 @@ from plugbook.trace.telling import tell
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from plugbook._types import Disconnect, Outcome
+    from plugbook._types import Disconnect
     from plugbook.host.handle import PluginHandle
     from plugbook.host.registry import Registry
     from plugbook.plugins.plugin import Plugin
@@ -66,7 +68,7 @@ class Engine:
         self._registry = registry
         self.services = Services()
         self.effects = EffectRules(bus, lambda: registry.handles, registry.bundles_of)
-        self.extensions = Extensions(self._note_change, registry.ranks)
+        self.extensions = Extensions(partial(record_change, bus), registry.ranks)
         self.loader = Loader()
         self.sources = Sources()
         self.secrets: set[str] = set()
@@ -326,25 +328,8 @@ class Engine:
     def _note_deprecated(self, plugin: str, what: Deprecation, told: str) -> None:
         """Write a `change` record: a plugin was found to use something that will be gone."""
         fields = ("kind", "name", "since", "removal", "use")
-        self._note_change(
-            "deprecated", plugin, {field: getattr(what, field) for field in fields}, reason=told
-        )
-
-    def _note_change(
-        self, what: str, plugin: str, payload: dict[str, Any], outcome: Outcome = "ok", reason: str = ""
-    ) -> None:
-        recorder, cause = self.bus.recorder, self.bus.cause()
-        if recorder is not None:
-            recorder.put(
-                "change",
-                what,
-                plugin=plugin,
-                parent=cause.seq if cause else None,
-                root=cause.root if cause else None,
-                outcome=outcome,
-                reason=reason,
-                payload=payload,
-            )
+        facts = {field: getattr(what, field) for field in fields}
+        record_change(self.bus, "deprecated", plugin, facts, reason=told)
 
     def note(self, what: str, handle: PluginHandle) -> None:
         """Write a `change` record: a plugin came or went."""

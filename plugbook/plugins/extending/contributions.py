@@ -130,7 +130,9 @@ class Extensions:
         self.note("declare", plugin, {"point": point.name, "contract": title_of(point.contract)})
         for each in self._of(point.name):
             if each.lacks:
-                self.note("refuse", each.plugin, _payload(each), "error", "; ".join(each.lacks))
+                self.note(
+                    "refuse", each.plugin, _payload(each), outcome="error", reason="; ".join(each.lacks)
+                )
         self._tell(point.name)
 
         def withdraw() -> None:

@@ -342,7 +342,7 @@ def _tree_row(record: Record, depth: int, *, asked: bool) -> tuple[object, ...]:
     name = tag("b", code(record.name), " ◀") if asked else code(record.name)
     said = tag("span", " ", said_by(record)) if record.kind in ("input", "log", "mark") else ""
     return (
-        tag("span", lead, name, said, style=f"padding-left:{depth * 18}px"),
+        tag("span", lead, name, said, style=f"display:block;padding-left:{depth * 18}px"),
         _seq(record.seq),
         record.plugin,
         _took(record.duration_ns),

@@ -133,7 +133,7 @@ def plan(door: Door, action: str, name: str) -> Any:
 @word("host", doors=NOTEBOOK)
 def leaks(door: Door) -> Rows:
     """Say what stopped or removed plugins left behind."""
-    found = [(leak.plugin, leak.kind, leak.what, leak.held_by) for leak in door.host().leaks()]
+    found = [(leak.plugin, leak.kind, leak.what, leak.path) for leak in door.host().leaks()]
     return Rows(("plugin", "kind", "what", "held by"), tuple(found), "Nothing was left behind")
 
 

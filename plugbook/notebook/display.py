@@ -33,7 +33,7 @@ _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
         "plugbook.host.plan.Why": "why",
         "plugbook.plugins.extending.contributions.ExtensionTable": "extensions",
         "plugbook.plugins.settings.view.PluginConfig": "config",
-        "plugbook.plugins.leaks.Leaks": "leaks",
+        "plugbook.plugins.leaks.leak.Leaks": "leaks",
         "plugbook.host.supervision.dead_letters.DeadLetters": "dead_letters",
         "plugbook.trace.reading.recording.Recording": "recording",
         "plugbook.trace.reading.summary.Summary": "summary",

@@ -178,7 +178,7 @@ def leaks(shown: Leaks) -> str:
     """What stopped plugins left behind, each with who holds it."""
     if not shown:
         return page(head("Leaks", "nothing was left behind"))
-    rows = [(leak.plugin, leak.kind, code(leak.what), leak.held_by) for leak in shown]
+    rows = [(leak.plugin, leak.kind, code(leak.what), leak.path) for leak in shown]
     return page(
         head("Leaks", f"{count_text(len(rows), 'thing')} left behind"),
         table(["plugin", "kind", "what", "held by"], rows),

@@ -400,7 +400,7 @@ def test_an_instance_kept_by_an_error_is_told_with_the_error():
         host.stop()
         leak = host.leaks()[0]
         assert leak.kind == "instance"
-        assert "in the traceback of a ValueError" in leak.held_by
+        assert "in the traceback of a ValueError" in leak.path
         kept.clear()
         assert str(host.leaks()) == "nothing was left behind"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import functools
 import json
 import math
 import uuid
@@ -19,7 +18,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from plugbook.errors import EffectReplayError, RecordedError
-from plugbook.plugins.effects.values import ResultTypes, arguments_of, describe_raised, function_of, raised_by
+from plugbook.plugins.effects.function import Functions
+from plugbook.plugins.effects.values import describe_raised, raised_by, read, written
 
 
 class Colour(enum.Enum):
@@ -81,6 +81,11 @@ def returning(annotation: Any):
     return f
 
 
+def adapter_of(f):
+    """What writes the results of a function, as its annotations say."""
+    return Functions().of(f).adapter
+
+
 @st.composite
 def annotated(draw):
     kind = draw(st.sampled_from(list(ANNOTATED)))
@@ -91,10 +96,10 @@ def annotated(draw):
 def test_an_annotated_result_comes_back_as_it_was(pair):
     """What a function is annotated to return is JSON in between, and equal and of the same type afterwards."""
     annotation, value = pair
-    f, types = returning(annotation), ResultTypes()
-    text, remark = types.text(f, value)
+    adapter = adapter_of(returning(annotation))
+    text, remark = written(adapter, value)
     json.loads(text)
-    back = types.value(f, "f", text)
+    back = read(adapter, "f", text)
     assert remark == ""
     assert back == value
     assert type(back) is type(value)
@@ -103,7 +108,7 @@ def test_an_annotated_result_comes_back_as_it_was(pair):
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
 def test_a_number_that_json_does_not_have_is_said_to_be_lost(number):
     """Infinity is not written as null: the remark says that a replay cannot give it back."""
-    text, remark = ResultTypes().text(returning(Point), Point(0, number))
+    text, remark = written(adapter_of(returning(Point)), Point(0, number))
     assert "$lost" in text
     assert "has no JSON form" in remark
 
@@ -117,9 +122,8 @@ plain = st.recursive(
 @given(plain)
 def test_plain_data_needs_no_annotation(value):
     """Text, numbers, lists and dicts come back equal from any function."""
-    types = ResultTypes()
-    for f in (lambda: value, returning(Any)):
-        assert types.value(f, "f", types.text(f, value)[0]) == value
+    for adapter in (adapter_of(lambda: value), adapter_of(returning(Any))):
+        assert read(adapter, "f", written(adapter, value)[0]) == value
 
 
 @pytest.mark.parametrize(
@@ -135,29 +139,27 @@ def test_plain_data_needs_no_annotation(value):
 )
 def test_without_an_annotation_a_result_comes_back_as_plain_data(value, back):
     """What is no plain data comes back as such, and the remark of its record says so."""
-    types, f = ResultTypes(), lambda: value
-    text, remark = types.text(f, value)
-    assert types.value(f, "f", text) == back
+    text, remark = written(None, value)
+    assert read(None, "f", text) == back
     assert "a replay gives plain JSON data back, not" in remark
 
 
 @pytest.mark.parametrize("value", [object(), math.nan, b"\xff", lambda: 1, iter(()), [object()]])
 def test_what_has_no_json_form_is_refused_when_it_is_asked_back(value):
     """The error of the replay names the effect and the type, and says what to return instead."""
-    types, f = ResultTypes(), lambda: value
-    text, remark = types.text(f, value)
+    text, remark = written(None, value)
     assert "has no JSON form" in remark
     with pytest.raises(EffectReplayError, match=r"effect fetch cannot be given back.*has no JSON form"):
-        types.value(f, "fetch", text)
+        read(None, "fetch", text)
 
 
 def test_a_result_that_is_not_what_the_annotation_says_is_recorded_all_the_same():
     """A function may return something else than it says: plain data then, if it has such a form."""
-    types, f = ResultTypes(), returning(int)
-    text, _ = types.text(f, {"a": 1})
+    adapter = adapter_of(returning(int))
+    text, _ = written(adapter, {"a": 1})
     assert json.loads(text) == {"a": 1}
     with pytest.raises(EffectReplayError, match="does not fit what the function returns now"):
-        types.value(f, "f", text)
+        read(adapter, "f", text)
 
 
 def test_an_annotation_that_means_nothing_to_pydantic_is_as_none():
@@ -169,44 +171,8 @@ def test_an_annotation_that_means_nothing_to_pydantic_is_as_none():
     def unknown() -> Nowhere:  # noqa: F821
         """Its annotation cannot be looked up."""
 
-    for f in (returning(Mine), unknown):
-        assert ResultTypes().value(f, "f", ResultTypes().text(f, [1])[0]) == [1]
-
-
-def test_arguments_are_recorded_by_the_names_of_their_parameters():
-    """Positions, partials and methods: each argument stands under its parameter's name."""
-
-    class Client:
-        def get(self, url: str, *rest: int, key: str = "", **more: int) -> None:
-            """Fetch."""
-
-    assert json.loads(arguments_of(Client().get, ("u", 1, 2), {"key": "k", "z": 3})) == {
-        "url": "u",
-        "rest": [1, 2],
-        "key": "k",
-        "more": {"z": 3},
-    }
-    bound = functools.partial(Client().get, "u", key="k")
-    assert json.loads(arguments_of(bound, (1,), {})) == {"url": "u", "rest": [1], "key": "k"}
-    assert json.loads(arguments_of(Client().get, (), {"odd": 1})) == {"odd": 1}
-    assert json.loads(arguments_of(dict.fromkeys, ("ab",), {})) is not None
-
-
-def test_functions_are_named_as_handlers_are():
-    """The short name is without module and surroundings; the qualified one has both."""
-
-    class Caller:
-        def __call__(self) -> None:
-            """Call."""
-
-    assert function_of(json.dumps) == ("dumps", "json.dumps", ())
-    assert function_of(functools.partial(json.dumps, 1)).qualified == "json.dumps"
-    assert function_of(len).qualified == "builtins.len"
-    assert function_of(Rate).name == "Rate"
-    assert function_of(Caller()).name == "Caller"
-    inherited = function_of(Rate(currency="", v=1).model_dump)
-    assert inherited.qualified == "pydantic.main.BaseModel.model_dump"
-    assert inherited.also == (f"{__name__}.Rate.model_dump",)
+    for adapter in (adapter_of(returning(Mine)), adapter_of(unknown)):
+        assert read(adapter, "f", written(adapter, [1])[0]) == [1]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import inspect
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
@@ -121,6 +120,8 @@ class EffectRules(MutableMapping[str, Effects]):
 
     def _of(self, plugin: str) -> list[Effects]:
         """The rules for a plugin; those of its own last, for they go before the others."""
+        if not self._by_plugin:
+            return []
         names = (EVERY_PLUGIN, *reversed(self._bundles(plugin)), plugin)
         return [self._by_plugin[each] for each in names if each in self._by_plugin]
 
@@ -203,9 +204,10 @@ class Effect:
             msg = f"ctx.effect takes a function and its arguments, not {f!r}. Write ctx.effect(fetch, url), not ctx.effect(fetch(url))."
             raise EffectError(msg)
         asker = self._asker
+        function = asker.functions.of(f)
         limits = asker.rules.limits(asker.plugin, self._options)
-        performance: Performance[T] = Performance(asker, f, args, kwargs, self._name, limits)
-        if _is_async(f):
+        performance: Performance[T] = Performance(asker, f, args, kwargs, function, self._name, limits)
+        if function.is_async:
             return performance.run_async()  # type: ignore[return-value]  # T is a coroutine
         return performance.run()
 
@@ -245,10 +247,6 @@ class Effect:
     def __repr__(self) -> str:
         options = ", ".join(f"{option}={value!r}" for option, value in self._options.items())
         return f"<effects of {self._asker.plugin}{': ' * bool(options)}{options}>"
-
-
-def _is_async(f: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(f) or inspect.iscoroutinefunction(getattr(f, "__call__", None))  # noqa: B004
 
 
 def _check_numbers(retries: object, backoff: object, timeout: object) -> None:

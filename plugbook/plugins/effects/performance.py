@@ -8,29 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextvars import ContextVar
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from plugbook._clock import tick
 from plugbook.errors import EffectDeniedError, EffectError, EffectReplayError, EffectTimeoutError
 from plugbook.events.bus import Cause, current_cause
-from plugbook.plugins.effects.values import ResultTypes, arguments_of, describe_raised, function_of, raised_by
+from plugbook.plugins.effects.function import Functions
+from plugbook.plugins.effects.values import describe_raised, raised_by, read, written
 from plugbook.trace.record import JsonText, describe_error, show_seq
 
 if TYPE_CHECKING:
     from plugbook._types import Outcome
     from plugbook.events.bus import Bus
     from plugbook.plugins.effects.effect import EffectRules
+    from plugbook.plugins.effects.function import Function
 
 T = TypeVar("T")
 
 _LONGEST_PAUSE_S: Final = 60.0
+_MOST_DOUBLINGS: Final = 64  # beyond any pause worth waiting for, and within what a float holds
+_FINAL: Final = (EffectError, EffectDeniedError, EffectReplayError)
+"""What no further attempt would mend."""
 
 
 class Limits(NamedTuple):
@@ -56,7 +60,7 @@ class Asker:
         plugin: its name.
         bus: what knows by which call it asks, and where it is recorded.
         rules: what its host says about effects.
-        types: how its results are written and made again.
+        functions: what is known of those that it has called.
         born: the tick at which it was made, before the plugin's `start` ran.
     """
 
@@ -64,7 +68,7 @@ class Asker:
         self.plugin = plugin
         self.bus = bus
         self.rules = rules
-        self.types = ResultTypes()
+        self.functions = Functions()
         self.born = tick()
 
 
@@ -128,6 +132,7 @@ class Performance(Generic[T]):
         asker: who asks.
         f: what touches the world.
         args, kwargs: its arguments.
+        function: what is known of `f`.
         name: what it is called in the recording; by default as the function is.
         limits: how it is performed.
     """
@@ -138,15 +143,16 @@ class Performance(Generic[T]):
         f: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        function: Function,
         name: str | None,
         limits: Limits,
     ) -> None:
         self._asker = asker
         self._f, self._args, self._kwargs = f, args, kwargs
-        self._function = function_of(f)
-        self._name = name or self._function.name
+        self._function = function
+        self._name = name or function.name
         self._limits = limits
-        self._attempts: list[dict[str, Any]] = []
+        self._attempts = _Attempts(limits)
         self._reason = ""
         self._outcome: Outcome | None = None
         self._result: JsonText | None = None
@@ -158,14 +164,9 @@ class Performance(Generic[T]):
             if recalled is not None:
                 return self._given_back(recalled)
             while True:
-                begun = tick()
-                try:
+                with self._attempts:
                     return self._succeeded(self._call_here())
-                except Exception as error:
-                    pause = self._failed(error, begun)
-                    if pause is None:
-                        raise
-                    self._asker.rules.sleep(pause)
+                self._asker.rules.sleep(self._attempts.pause)
 
     async def run_async(self) -> T:
         """The same for a coroutine function."""
@@ -174,14 +175,9 @@ class Performance(Generic[T]):
             if recalled is not None:
                 return self._given_back(recalled)
             while True:
-                begun = tick()
-                try:
+                with self._attempts:
                     return self._succeeded(await self._call_awaiting())
-                except Exception as error:
-                    pause = self._failed(error, begun)
-                    if pause is None:
-                        raise
-                    await self._asker.rules.sleep_async(pause)
+                await self._asker.rules.sleep_async(self._attempts.pause)
 
     # -- around it ----------------------------------------------------------------------------------
 
@@ -194,7 +190,8 @@ class Performance(Generic[T]):
         self._seq = asker.bus.next_seq()
         self._arguments = JsonText("{}")
         if asker.bus.recorder is not None or asker.rules.recall is not None:
-            self._arguments = arguments_of(self._f, self._args, self._kwargs)  # now: the call may change them
+            # Now: the call may change them.
+            self._arguments = self._function.arguments(self._f, self._args, self._kwargs)
         root = self._cause.root if self._cause else self._seq
         _enclosing.set(_Enclosing(Cause(self._seq, root), cause.seq if cause else 0))
         self._begun = tick()
@@ -209,7 +206,7 @@ class Performance(Generic[T]):
             return
         outcome = self._outcome
         if outcome is None:
-            outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
+            outcome = _outcome_of(error) if error is not None else "ok"
         recorder.put(
             "input",
             self._name,
@@ -219,7 +216,7 @@ class Performance(Generic[T]):
             tick=self._begun,
             duration_ns=tick() - self._begun,
             outcome=outcome,
-            reason=self._reason,
+            reason=self._reason or self._attempts.told(error),
             payload=self._payload(),
             result=self._result,
             error=describe_raised(error) if error is not None else None,
@@ -227,11 +224,9 @@ class Performance(Generic[T]):
         )
 
     def _payload(self) -> JsonText:
-        attempts = (
-            f',"attempts":{json.dumps(self._attempts, separators=(",", ":"))}' if self._attempts else ""
-        )
-        function = json.dumps(self._function.qualified)
-        return JsonText(f'{{"function":{function},"arguments":{self._arguments}{attempts}}}')
+        failed = self._attempts.failed
+        attempts = f',"attempts":{json.dumps(failed, separators=(",", ":"))}' if failed else ""
+        return JsonText(f'{{"function":{self._function.quoted},"arguments":{self._arguments}{attempts}}}')
 
     # -- from a recording -----------------------------------------------------------------------------
 
@@ -264,7 +259,7 @@ class Performance(Generic[T]):
             )
             raise error
         text = recalled.result or "null"
-        value: T = self._asker.types.value(self._f, self._name, text)
+        value: T = read(self._function.adapter, self._name, text)
         self._result = JsonText(text)
         return value
 
@@ -318,7 +313,7 @@ class Performance(Generic[T]):
         return EffectTimeoutError(msg)
 
     def _succeeded(self, value: Any) -> T:
-        if inspect.iscoroutine(value):
+        if isinstance(value, CoroutineType):
             value.close()
             msg = (
                 f"{self._function.qualified} returned a coroutine, which a replay could not give back. "
@@ -326,24 +321,56 @@ class Performance(Generic[T]):
             )
             raise EffectError(msg)
         if self._asker.bus.recorder is not None:
-            self._result, remark = self._asker.types.text(self._f, value)
-            tried = f"attempt {len(self._attempts) + 1} succeeded" if self._attempts else ""
-            self._reason = "; ".join(filter(None, (tried, remark)))
+            self._result, remark = written(self._function.adapter, value)
+            if remark or self._attempts.failed:
+                self._reason = "; ".join(filter(None, (self._attempts.told(None), remark)))
         result: T = value
         return result
 
-    def _failed(self, error: Exception, begun: int) -> float | None:
-        """Note that an attempt failed; how many seconds to wait before the next one, None if there is none."""
-        number, limits = len(self._attempts) + 1, self._limits
-        final = isinstance(error, EffectError | EffectDeniedError | EffectReplayError)
-        is_last = final or number > limits.retries or not isinstance(error, limits.retry_on)
+
+class _Attempts:
+    """One `with` for each attempt: it takes in what an attempt raises that is not the last one.
+
+    Attributes:
+        pause: seconds to wait before the next attempt.
+        failed: those that failed, as they are recorded; a single one that nothing followed is not among them.
+    """
+
+    __slots__ = ("_begun", "_limits", "failed", "pause")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.pause = 0.0
+        self.failed: list[dict[str, Any]] = []
+
+    def told(self, error: BaseException | None) -> str:
+        """How many attempts it took to end with this error, or without one; ``""`` where it was one."""
+        count = len(self.failed)
+        if not count:
+            return ""
+        return f"{count} attempts failed" if error is not None else f"attempt {count + 1} succeeded"
+
+    def __enter__(self) -> None:
+        self._begun = tick()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        number, limits = len(self.failed) + 1, self._limits
+        is_last = (
+            isinstance(error, _FINAL) or number > limits.retries or not isinstance(error, limits.retry_on)
+        )
         if number > 1 or not is_last:
             described = describe_error(error)
             told = {"type": described["type"], "message": described["message"]}
-            self._attempts.append(told | {"duration_ns": tick() - begun})
-        if not is_last:
-            return float(min(limits.backoff * 2 ** (number - 1), _LONGEST_PAUSE_S))
-        self._outcome = "timeout" if isinstance(error, EffectTimeoutError) else "error"
-        if number > 1:
-            self._reason = f"{number} attempts failed"
-        return None
+            self.failed.append(told | {"duration_ns": tick() - self._begun})
+        self.pause = min(limits.backoff * 2.0 ** min(number - 1, _MOST_DOUBLINGS), _LONGEST_PAUSE_S)
+        return not is_last
+
+
+def _outcome_of(error: BaseException) -> Outcome:
+    if isinstance(error, EffectTimeoutError):
+        return "timeout"
+    return "error" if isinstance(error, Exception) else "cancelled"

@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +35,8 @@ _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
         "plugbook.plugins.extending.contributions.ExtensionTable": "extensions",
         "plugbook.plugins.settings.view.PluginConfig": "config",
         "plugbook.plugins.leaks.leak.Leaks": "leaks",
+        "plugbook.plugins.plugin.Plugin": "plugin",
+        "plugbook.plugins.authoring.builder.PluginBuilder": "plugin",
         "plugbook.host.supervision.dead_letters.DeadLetters": "dead_letters",
         "plugbook.trace.reading.recording.Recording": "recording",
         "plugbook.trace.reading.summary.Summary": "summary",
@@ -75,14 +78,11 @@ def register(ip: InteractiveShell) -> None:
     for path, name in _SHOWN.items():
         module, _, type_name = path.rpartition(".")
         formatter.for_type_by_name(module, type_name, _drawn_by(name))
-    tracebacks = _Tracebacks(ip).connect()
-    progress = draw_with(ProgressBars())
-
-    def undo() -> None:
-        tracebacks()
-        progress()
-
-    _undo[ip] = undo
+    undo = ExitStack()
+    undo.callback(_show_plugin_classes(ip))
+    undo.callback(_Tracebacks(ip).connect())
+    undo.callback(draw_with(ProgressBars()))
+    _undo[ip] = undo.close
 
 
 def unregister(ip: InteractiveShell) -> None:
@@ -104,6 +104,49 @@ def unregister(ip: InteractiveShell) -> None:
 def _formatter(ip: InteractiveShell) -> Any:
     display_formatter: Any = ip.display_formatter
     return display_formatter.formatters["text/html"]
+
+
+def _show_plugin_classes(ip: InteractiveShell) -> Disconnect:
+    """Let a plugin class show its manifest, as its instances do; every other class is shown as before.
+
+    A class is shown by the formatter of `type`, for a metaclass with a repr of its own would keep a plugin from
+    having any other metaclass, such as that of traitlets.
+    """
+    shell: Any = ip
+    html, plain = (shell.display_formatter.formatters[each] for each in ("text/html", "text/plain"))
+    before_html, before_plain = html.type_printers.get(type), plain.type_printers.get(type)
+    draw = _drawn_by("plugin")
+
+    def show_html(shown: type[Any]) -> str | None:
+        if _is_plugin_class(shown):
+            return draw(shown)
+        return before_html(shown) if before_html is not None else None
+
+    def show_plain(shown: type[Any], printer: Any, cycle: bool) -> None:
+        if _is_plugin_class(shown):
+            from plugbook.plugins.authoring.description import describe
+
+            printer.text(repr(describe(shown)))
+        elif before_plain is not None:
+            before_plain(shown, printer, cycle)
+        else:
+            printer.text(repr(shown))
+
+    html.for_type(type, show_html)
+    plain.for_type(type, show_plain)
+
+    def undo() -> None:
+        for formatter, before in ((html, before_html), (plain, before_plain)):
+            formatter.pop(type, None)
+            if before is not None:
+                formatter.for_type(type, before)
+
+    return undo
+
+
+def _is_plugin_class(shown: type[Any]) -> bool:
+    module = sys.modules.get("plugbook.plugins.plugin")
+    return module is not None and issubclass(shown, module.Plugin) and hasattr(shown, "manifest")
 
 
 def _drawn_by(name: str) -> Callable[[Any], str]:

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from plugbook.host.host import Host
     from plugbook.host.plan import Changes, Plan, Why
     from plugbook.host.supervision.dead_letters import DeadLetters
+    from plugbook.plugins.authoring.builder import PluginBuilder
     from plugbook.plugins.extending.contributions import ExtensionTable
     from plugbook.plugins.leaks import Leaks
+    from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.settings.view import Option, PluginConfig
     from plugbook.replay.player import Player
     from plugbook.trace.reading.recording import Recording
@@ -203,6 +205,22 @@ def config(shown: PluginConfig) -> str:
     problem = tag("div", shown.problem, cls="pb-bad") if shown.problem else None
     title = head(f"Configuration of {shown.plugin}", count_text(len(rows), "option"))
     return page(title, problem, table(["option", "value", "from", "type", "default", "what"], rows))
+
+
+def plugin(shown: Plugin | PluginBuilder | type[Plugin]) -> str:
+    """What a plugin says about itself, the same however it was written."""
+    from plugbook.plugins.authoring.description import describe
+    from plugbook.plugins.plugin import as_class
+
+    given = as_class(shown)
+    told = describe(given if isinstance(given, type) else type(given))
+    rows = [
+        (heading, join(map(code, items), Html("<br>")))
+        for heading, items in told.fields.items()
+        if heading != "summary"
+    ]
+    title = head(f"Plugin {told.manifest}", told.manifest.summary)
+    return page(title, table(["field", "what it says"], rows) if rows else None)
 
 
 def extensions(shown: ExtensionTable) -> str:

@@ -245,7 +245,9 @@ class Plugin:
         return cls._layers
 
     def __repr__(self) -> str:
-        return f"<{type(self).__qualname__}: plugin {self.manifest}>"
+        from plugbook.plugins.authoring.description import describe
+
+        return repr(describe(type(self)))
 
 
 class Buildable:

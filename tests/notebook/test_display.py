@@ -8,7 +8,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from pydantic import BaseModel
 
-from plugbook import Event, Host, Plugin, on
+from plugbook import Event, Host, Plugin, on, plugin
 from plugbook.errors import PlugbookError
 from plugbook.events.middleware import retry
 from plugbook.notebook import display, pictures
@@ -75,6 +75,32 @@ def test_a_report_shows_each_call(shop):
     assert "Billing.bill" in shown
     assert "ValueError: &lt;script&gt;" in shown
     assert f"test_display.py:{Billing.bill.__code__.co_firstlineno + 3}" in shown
+
+
+def test_a_plugin_shows_its_manifest_however_it_was_written(ip):
+    """A class, its instance and a builder show the same table and the same text."""
+
+    def bill(event: OrderPlaced) -> None:
+        """Do nothing."""
+
+    built = plugin("billing", version="1.0.0", requires=["ledger>=1,<3"])
+    built.config(currency="EUR").on(OrderPlaced, bill)
+    ways = (Billing, Billing(), built, built.build())
+    shown = {html(ip, way) for way in ways}
+    assert len(shown) == 1
+    assert "ledger&lt;3,&gt;=1" in shown.pop()
+    texts = {ip.display_formatter.format(way)[0]["text/plain"] for way in ways}
+    assert texts == {repr(Billing())}
+
+
+def test_other_classes_are_shown_as_they_were(ip):
+    """A class that is no plugin has its usual text and no table, also after the displays are taken back."""
+    others = {BaseModel: "pydantic.main.BaseModel", Plugin: "plugbook.plugins.plugin.Plugin", int: "int"}
+    for _ in range(2):
+        shown = {each: ip.display_formatter.format(each)[0] for each in others}
+        assert shown == {each: {"text/plain": text} for each, text in others.items()}
+        display.unregister(ip)
+    assert ip.display_formatter.format(Billing)[0] == {"text/plain": f"{__name__}.Billing"}
 
 
 def test_an_answer_shows_who_gave_it_and_every_call(ip, shop):

@@ -132,6 +132,14 @@ def what_happened(host):
     ]
 
 
+SHOWN = """\
+<plugin billing 1.2
+  requires  ledger>=1
+  summary   Writes invoices.
+  on        OrderPlaced (order.placed): bill, where=is_large, priority=5
+            invoice.*: count
+  config    currency: str = 'USD'>"""
+
 WAYS = [by_class, by_decorators, by_chain]
 
 
@@ -141,7 +149,25 @@ def test_the_manifest_is_the_same(way):
     made = way()
     assert made.manifest == Billing.manifest
     shown = repr(made if isinstance(made, PluginBuilder) else made())
-    assert shown == repr(Billing()) == "<Billing: plugin billing 1.2>"
+    assert shown == repr(Billing()) == SHOWN
+
+
+def test_what_is_shown_leaves_nothing_out_and_tells_no_secret():
+    """Every field that was stated is there, a required option without a default, and a secret one hidden."""
+    made = (
+        plugin("mail", version="2", needs=["smtp"], provides=["mail"], policy="quarantine")
+        .middleware(through)
+        .config(host=str, password="hunter2")
+    )
+    assert repr(made) == (
+        "<plugin mail 2\n"
+        "  provides    mail\n"
+        "  needs       smtp\n"
+        "  policy      quarantine\n"
+        "  middleware  through\n"
+        "  config      host: str\n"
+        "              password: str = **********>"
+    )
 
 
 def run(made):

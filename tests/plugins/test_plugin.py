@@ -46,7 +46,7 @@ def test_a_plugin_needs_no_keywords():
 
     assert str(GitHubLogin.manifest) == "git-hub-login 0.0.0"
     assert GitHubLogin().start(None) is None
-    assert repr(GitHubLogin()).endswith("GitHubLogin: plugin git-hub-login 0.0.0>")
+    assert repr(GitHubLogin()) == "<plugin git-hub-login 0.0.0>"
 
 
 def test_a_subclass_inherits_what_its_parent_needs():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Never, Self, TypeVar, overload
 
 from plugbook.errors import ManifestError, suggestion
 from plugbook.plugins.authoring.bundle import Bundle
+from plugbook.plugins.authoring.description import describe
 from plugbook.plugins.authoring.functions import (
     Function,
     Given,
@@ -396,7 +397,7 @@ class PluginBuilder(Buildable):
             raise AttributeError(msg, name=name, obj=self)
 
     def __repr__(self) -> str:
-        return repr(self.build()())
+        return repr(describe(self.build()))
 
 
 def _by_name(options: Mapping[Any, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Never, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Never, TypeVar, cast
 
 from plugbook._clock import tick
 from plugbook.errors import DeadlockError, EventError, HostClosedError
@@ -122,13 +122,16 @@ class Bus(Throttled, Asking):
     def _choose_publish(self) -> None:
         """Let `publish` be the one that does no more than it has to."""
         vars(self).pop("publish", None)
+        vars(self).pop("_make_report", None)
+        if self._followers:
+            self._make_report = self._make_followed  # type: ignore[assignment,method-assign]
         if self._is_closed:
             self.publish = self._refuse  # type: ignore[method-assign]
         elif self._gate is not None:
             self.publish = self._publish_gated  # type: ignore[method-assign]
         elif self._throttles:
             self.publish = self._publish_throttled  # type: ignore[method-assign]
-        elif not self._timing and self._recorder is None:
+        elif not (self._timing or self._recorder or self._followers):
             timed = partial(Bus.publish, self)
             self.publish = bare_publish(self._plans, self._plan_for, self._drain, timed)  # type: ignore[method-assign]
 
@@ -394,7 +397,9 @@ class Bus(Throttled, Asking):
         plan.verdict = Note("ok", reason) if reason else None
         token = current_cause.set(cause)
         try:
-            report = self._make_report(event, plan, plugin, get_ident())
+            report = Bus._make_report(
+                self, event, plan, plugin, get_ident()
+            )  # it was followed when it was published
         finally:
             current_cause.reset(token)
         if announce is not None:
@@ -455,6 +460,12 @@ class Bus(Throttled, Asking):
             if not plan.is_frozen:
                 report.payload = JsonText(event.__plugbook_json__())
             recorder.rows.append(report)
+        return report
+
+    def _make_followed(self, *args: Any) -> Report:
+        report = Bus._make_report(self, *args)
+        for follower in self._followers:
+            follower(report)
         return report
 
     def _number_calls(self, report: Report) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,11 @@ from plugbook.events.subscription import (
 if TYPE_CHECKING:
     from plugbook._types import Disconnect
     from plugbook.events.dispatch.cause import Cause
+    from plugbook.events.dispatch.report import Report
     from plugbook.events.middleware import Middleware
     from plugbook.trace.writing.recorder import Recorder
+
+Follower = Callable[["Report"], object]
 
 
 class Listening(ABC):
@@ -37,10 +40,15 @@ class Listening(ABC):
     def __init__(self) -> None:
         self._table = SubscriptionTable()
         self._numbers = itertools.count()
+        self._followers: tuple[Follower, ...] = ()
 
     @abstractmethod
     def cause(self) -> Cause | None:
         """What a record written here is caused by."""
+
+    @abstractmethod
+    def _choose_publish(self) -> None:
+        """Let `publish` be the one that does no more than it has to."""
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -113,6 +121,21 @@ class Listening(ABC):
             self._withdraw("", number=number)
 
         return disconnect
+
+    def follow(self, follower: Follower) -> Disconnect:
+        """Show `follower` every event that is published or asked, before its first handler runs, until this is undone.
+
+        A follower is no handler: to whom an event goes, and whether anybody handles it, stays as it is. It is called
+        on the thread that publishes, and must not raise. While nobody follows, publishing takes no longer for it.
+        """
+        self._followers = (*self._followers, follower)
+        self._choose_publish()
+
+        def unfollow() -> None:
+            self._followers = tuple(each for each in self._followers if each is not follower)
+            self._choose_publish()
+
+        return unfollow
 
     def _tell(self, kind: str, label: str, undo: Undo) -> None:
         """Tell whoever keeps account of what is registered outside of handlers and transitions."""

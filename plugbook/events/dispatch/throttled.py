@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,10 +24,6 @@ class Throttled(Listening):
     def __init__(self, clock: Callable[[], int]) -> None:
         super().__init__()
         self._throttles = Throttles(clock)
-
-    @abstractmethod
-    def _choose_publish(self) -> None:
-        """Let `publish` be the one that does no more than it has to."""
 
     @property
     def throttles(self) -> dict[str, float]:

@@ -1,21 +1,107 @@
 """The fixtures that pytest finds wherever plugbook is installed; nothing is imported before one is used."""
 
+# What is imported here is imported by every run of pytest on a machine that has plugbook, and before coverage is
+# measured: so the fixtures only say where to find what they give.
+
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
     from plugbook.host.host import Host
+    from plugbook.testing.bench import Bench
+    from plugbook.testing.published import PublishedEvents
+    from plugbook.trace.reading.live import LiveRecording
+
+_BENCH = pytest.StashKey["Bench"]()
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
+def host(_plugbook_bench: Bench) -> Host:
     """A host without plugins, closed when the test ends."""
     from plugbook.host.host import Host
 
-    with Host() as host:
-        yield host
+    return _plugbook_bench.adopt(Host(env_prefix=None), check=False)
+
+
+@pytest.fixture
+def plugin_host(_plugbook_bench: Bench) -> Callable[..., Host]:
+    """Makes started hosts: ``plugin_host(Billing, Ledger, config={"billing": {"currency": "USD"}})``.
+
+    A plugin that does not start fails the test there and then; ``start=False`` leaves that to the test. Environment
+    variables give no options, unless ``env_prefix=`` says so. When the test ends everything is stopped, and the test
+    errs if a plugin could not be stopped or has left something behind. What may stay is said by
+    ``allow_leaks=["thread"]``, or True for everything; for the whole test by ``@pytest.mark.allow_leaks("thread")``,
+    or without arguments. Other arguments are those of `Host`.
+    """
+    return _plugbook_bench.make
+
+
+@pytest.fixture
+def events(_plugbook_bench: Bench) -> PublishedEvents:
+    """What is published on the hosts of the test: ``events.assert_published(OrderPlaced, amount=9.5)``."""
+    return _plugbook_bench.events
+
+
+@pytest.fixture
+def recording(_plugbook_bench: Bench, tmp_path: Path) -> LiveRecording:
+    """What the test's host records, in a file below `tmp_path`, which the report names when the test fails."""
+    from plugbook.testing.recorded import RecordedHost
+
+    _plugbook_bench.record_to(tmp_path)
+    return RecordedHost(_plugbook_bench)  # type: ignore[return-value]  # it stands in for the recording to come
+
+
+@pytest.fixture
+def _plugbook_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    from plugbook.testing.bench import Bench
+    from plugbook.testing.letting_go import let_go
+
+    markers = list(request.node.iter_markers("allow_leaks"))
+    kinds = [kind for marker in markers for kind in marker.args]
+    allowed = kinds if all(marker.args for marker in markers) else True
+    has_log = request.config.pluginmanager.hasplugin("logging-plugin")
+    log = request.getfixturevalue("caplog") if has_log else None
+    bench = request.node.stash[_BENCH] = Bench(allowed, lambda: let_go(request, log))
+    yield bench
+    troubles = bench.close()
+    if troubles:
+        pytest.fail(troubles, pytrace=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers",
+        "allow_leaks(*kinds): what plugins may leave behind in this test, such as 'thread'; without kinds, everything",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say where the recording of a failed test is."""
+    report = yield
+    bench = item.stash.get(_BENCH, None)
+    if bench is not None and report.failed:
+        bench.is_red = True
+        for path in bench.recordings:
+            said = f"kept at {path}\nlook at it: plugbook tree {path}"
+            report.sections.append(("plugbook recording", said))
+    return report
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Show where events differ, field by field."""
+    if "plugbook.events.event" not in sys.modules:
+        return None
+    from plugbook.testing.differences import explain_events
+
+    return explain_events(op, left, right)

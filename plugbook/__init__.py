@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from plugbook.notebook import charts as charts
     from plugbook.plugins.authoring.builder import plugin as plugin
     from plugbook.plugins.authoring.bundle import Bundle as Bundle
+    from plugbook.plugins.context import Context as Context
     from plugbook.plugins.effects.effect import Effects as Effects
     from plugbook.plugins.extending.extension import ExtensionPoint as ExtensionPoint
     from plugbook.plugins.extending.extension import contributes as contributes
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _FACE = {  # name -> module; a module that has the name itself is given whole
     "Bundle": "plugbook.plugins.authoring.bundle",
+    "Context": "plugbook.plugins.context",
     "Effects": "plugbook.plugins.effects.effect",
     "Event": "plugbook.events.event",
     "ExtensionPoint": "plugbook.plugins.extending.extension",
@@ -65,6 +67,7 @@ _FACE = {  # name -> module; a module that has the name itself is given whole
 
 __all__ = [
     "Bundle",
+    "Context",
     "Effects",
     "Event",
     "ExtensionPoint",

@@ -149,6 +149,22 @@ class RecordedError(PlugbookError, RuntimeError):
         return f"{self.type_name}: {self.message}" if self.type_name else self.message
 
 
+class ScaffoldError(PlugbookError, ValueError):
+    """A package cannot be made as it was asked for; nothing was written."""
+
+
+class FilesInTheWayError(ScaffoldError, FileExistsError):
+    """Files would be overwritten; nothing was written.
+
+    Attributes:
+        files: which ones, as paths below the package's folder.
+    """
+
+    def __init__(self, message: str, *, files: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.files = tuple(files)
+
+
 class TopicError(PlugbookError, ValueError):
     """A topic or a topic pattern is not well formed."""
 

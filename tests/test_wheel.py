@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FRONT_END = [path.relative_to(ROOT / "widgets") for path in (ROOT / "widgets").rglob("*") if path.is_file()]
 
+TEMPLATES = ROOT / "plugbook/scaffold/templates"
+
 
 @pytest.fixture(scope="module")
 def contents(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
@@ -35,6 +37,13 @@ def test_the_package_is_typed(contents: set[str]) -> None:
 def test_the_front_end_is_inside(contents: set[str]) -> None:
     """Every file of `widgets/` lies where an installed plugbook looks for it."""
     assert {f"plugbook/notebook/static/{path.as_posix()}" for path in FRONT_END} <= contents
+
+
+def test_the_templates_are_inside(contents: set[str]) -> None:
+    """Every file of every template is there, hidden ones too."""
+    files = [path.relative_to(ROOT).as_posix() for path in TEMPLATES.rglob("*") if path.is_file()]
+    assert any("/.github/" in file for file in files)
+    assert set(files) <= contents
 
 
 def test_nothing_else_is_inside(contents: set[str]) -> None:

@@ -8,7 +8,7 @@ import click
 
 from plugbook.errors import UnknownNameError, suggestion
 
-from . import deliveries, events, playback, plugins, recordings, schemas
+from . import authoring, deliveries, events, playback, plugins, recordings, schemas
 from .door import Door, DoorName, door_of
 from .values import Text
 from .words import Word, Words, word
@@ -77,6 +77,7 @@ WORDS: Final[tuple[Word, ...]] = (
     playback.continue_,
     playback.step,
     playback.seek,
+    authoring.new,
     help_,
 )
 

@@ -42,6 +42,7 @@ _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
         "plugbook.trace.reading.summary.Summary": "summary",
         "plugbook.trace.reading.tree.Tree": "tree",
         "plugbook.replay.player.Player": "player",
+        "plugbook.scaffold.package.NewPackage": "new_package",
         "plugbook.errors.PlugbookError": "error",
     }
 )

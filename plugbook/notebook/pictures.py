@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.settings.view import Option, PluginConfig
     from plugbook.replay.player import Player
+    from plugbook.scaffold.package import NewPackage
     from plugbook.trace.reading.recording import Recording
     from plugbook.trace.reading.summary import Summary
     from plugbook.trace.reading.tree import Tree
@@ -395,6 +396,14 @@ def player(shown: Player) -> str:
         stats(figures) if result.events else None,
         tag("ul", *notes) if notes else None,
     )
+
+
+def new_package(shown: NewPackage) -> str:
+    """A package that was made: its files, and what to do with them."""
+    title = head(code(shown.shown_folder), f"made from the template {shown.template}")
+    replaced = f"Replaced: {', '.join(shown.replaced)}" if shown.replaced else ""
+    steps = tag("pre", "\n".join(shown.next_steps))
+    return page(title, replaced, tag("pre", shown.tree), tag("h4", "Next, in a terminal"), steps)
 
 
 def error(shown: PlugbookError) -> str:

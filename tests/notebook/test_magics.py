@@ -453,3 +453,13 @@ def test_deprecations_are_a_table(shop):
     with pytest.warns(PlugbookDeprecationWarning, match="billing requires the plugin ledger"):
         shop.run("shop.deprecate(plugin='ledger', since='1.0', removal='2.0', use='books')")
     assert shop.run("%pb deprecations").rows == (("ledger", "plugin", "1.0", "2.0", "books", "billing"),)
+
+
+def test_a_package_is_made_without_asking(shop, tmp_path):
+    """%pb new asks nothing, whatever stdin is, and its value shows the files and what to do next."""
+    made = shop.run(f"%pb new shop-billing --into {tmp_path}")
+    assert (tmp_path / "shop-billing/pyproject.toml").is_file()
+    (picture,) = shop.ip.display_formatter.format(made)[0]["text/html"].split("</style>")[1:]
+    assert "plugin.py" in picture
+    assert "pip install -e ." in picture
+    assert "Name the package" in str(shop.fail("%pb new"))

@@ -77,6 +77,18 @@ class AskCycleError(DeadlockError):
         self.cycle = tuple(cycle)
 
 
+class PublishCycleError(PlugbookError, RecursionError):
+    """Handlers publish for each other in a circle without an end; what was published last was not delivered.
+
+    Attributes:
+        cycle: its topics, from one of them to itself.
+    """
+
+    def __init__(self, message: str, *, cycle: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.cycle = tuple(cycle)
+
+
 class NoAnswerError(PlugbookError, LookupError):
     """Nobody answered what was asked; where a handler failed instead, its error is the ``__cause__``.
 

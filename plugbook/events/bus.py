@@ -47,6 +47,7 @@ from plugbook.events.dispatch.asking import Asking, answer, answer_async, check
 from plugbook.events.dispatch.bare import bare_publish
 from plugbook.events.dispatch.calls import abandon, run_inline
 from plugbook.events.dispatch.cause import Cause, current_cause
+from plugbook.events.dispatch.circles import MOST_CAUSED, Circles
 from plugbook.events.dispatch.drain import NOBODY, Drain
 from plugbook.events.dispatch.layers import make_plan
 from plugbook.events.dispatch.loop import HostLoop
@@ -77,6 +78,7 @@ class Bus(Throttled, Asking):
         timing: whether every call is timed; without it nothing is recorded either.
         loop: where coroutines run.
         clock: the time in ns that throttling goes by.
+        most_caused: how many events one event may cause before handlers that publish in a circle are refused.
 
     >>> class Ping(Event):
     ...     n: int
@@ -93,11 +95,13 @@ class Bus(Throttled, Asking):
         timing: bool = True,
         loop: HostLoop | None = None,
         clock: Callable[[], int] = tick,
+        most_caused: int = MOST_CAUSED,
     ) -> None:
         self.loop = loop or HostLoop()
         super().__init__(clock)
         self._plans = self._table.plans
-        self._drain = Drain(self.loop, self._settle)
+        self._circles = Circles(most_caused)
+        self._drain = Drain(self.loop, self._settle, self._circles)
         self._described: weakref.WeakSet[type[Event]] = weakref.WeakSet()
         self._timing = timing
         self._gate: Gate | None = None
@@ -156,6 +160,7 @@ class Bus(Throttled, Asking):
 
         Raises:
             EventError: what was given is not an event.
+            PublishCycleError: handlers publish for each other without an end.
         """
         plan = self._plans.get(type(event)) or self._plan_for(event)
         drain = self._drain
@@ -481,6 +486,8 @@ class Bus(Throttled, Asking):
             self._number_calls(report)
 
     def _enqueue(self, report: Report) -> None:
+        if report.seq - report.root > self._circles.distance:
+            self._circles.check(report, self.cause())
         report.waiter = self._drain.wait
         self._drain.queue.append(report)
 

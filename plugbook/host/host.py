@@ -18,6 +18,7 @@ from plugbook.errors import (
 )
 from plugbook.events.bus import Bus
 from plugbook.events.dispatch.asking import Asking
+from plugbook.events.dispatch.circles import MOST_CAUSED
 from plugbook.host.configured import Configured
 from plugbook.host.configuring import Configuring
 from plugbook.host.current import use
@@ -102,6 +103,7 @@ class Host(Configured, Supervised, Deprecating, Asking):
         quarantine_file: a JSON file of this host alone, in which it remembers whom it has quarantined; without one,
             a quarantine ends with the host.
         most_dead_letters: how many missed events are kept for each plugin.
+        most_caused: how many events one event may cause before handlers that publish in a circle are refused.
 
     A lifecycle request (`start`, `stop`, `add` ...) that is made inside a handler is queued, and returns
     a pending `Work` instead of its `Changes`.
@@ -141,13 +143,14 @@ class Host(Configured, Supervised, Deprecating, Asking):
         policies: Mapping[str, Policy | str | Mapping[str, Any]] | None = None,
         quarantine_file: str | PathLike[str] | None = None,
         most_dead_letters: int = MOST_LETTERS,
+        most_caused: int = MOST_CAUSED,
     ) -> None:
         self.api_version = check_version(api_version or self.api_version)
         sources = Sources.read(config_file, env_prefix)
         file = QuarantineFile(quarantine_file)
         self._is_closed = False
         _open_hosts.add(self)
-        self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing)
+        self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing, most_caused=most_caused)
         self._registry = Registry(self.bus.rank, self.api_version)
         self.bus.advise(partial(who_would_handle, self._registry.handles))
         self._engine = Engine(self.bus, self._registry)

@@ -21,6 +21,7 @@ from plugbook.events.dispatch.report import Report
 from plugbook.events.dispatch.work import Work, current_work
 
 if TYPE_CHECKING:
+    from plugbook.events.dispatch.circles import Circles
     from plugbook.trace.writing.recorder import Recorder
 
 T = TypeVar("T")
@@ -43,6 +44,7 @@ class Drain:
     Args:
         loop: where coroutines run.
         settle: settles who is called, when an event's turn has come.
+        circles: told when nothing is left in the queue.
 
     Attributes:
         queue: what waits, and first what is being delivered from it.
@@ -53,7 +55,7 @@ class Drain:
         recorder: where what was delivered is written, or None.
     """
 
-    def __init__(self, loop: HostLoop, settle: Callable[[Report], None]) -> None:
+    def __init__(self, loop: HostLoop, settle: Callable[[Report], None], circles: Circles) -> None:
         self.queue: deque[Report | Work[Any]] = deque()
         self.free = {0: True}
         self.thread = NOBODY
@@ -62,6 +64,7 @@ class Drain:
         self.recorder: Recorder | None = None
         self._loop = loop
         self._settle = settle
+        self._circles = circles
         self._waiters: set[Callable[[], None]] = set()
 
     # -- delivering -------------------------------------------------------------------------------
@@ -194,6 +197,7 @@ class Drain:
                 raise
             del queue[0]
             self._after_item()
+        self._circles.forget()
         return True
 
     async def _deliver_async(self) -> None:
@@ -207,6 +211,7 @@ class Drain:
                 raise
             del queue[0]
             self._after_item()
+        self._circles.forget()
 
     def _deliver_one(self, item: Report | Work[Any]) -> bool:
         if isinstance(item, Report):

@@ -6,7 +6,6 @@ and where it is configured. While nothing is deprecated, a context is as it alwa
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,6 +15,7 @@ from packaging.version import Version
 from plugbook.errors import ManifestError, PlugbookDeprecationWarning, RemovedError
 from plugbook.events.topics import compile_pattern, matches
 from plugbook.plugins.manifest import Manifest, check_version, split
+from plugbook.plugins.warning import warn
 
 if TYPE_CHECKING:
     from plugbook.plugins.context import Context
@@ -33,8 +33,6 @@ _CALLS: Final[Mapping[str, tuple[DeprecatedKind, str]]] = {
     "get": ("service", "gets"),
 }
 """For each method of a context what it is about, and what a plugin does that calls it."""
-_HERE_AND_CALLERS = 4
-"""How many frames of ours lie between a warning and the plugin's code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +198,7 @@ class Deprecations:
                 self.users[each].append(plugin)
                 text = each.sentence(user, is_gone=False)
                 self._note(plugin, each, text)
-                warnings.warn(text, PlugbookDeprecationWarning, stacklevel=_HERE_AND_CALLERS)
+                warn(text, PlugbookDeprecationWarning)
 
 
 def _declared(manifest: Manifest, options: Iterable[str]) -> Iterator[tuple[DeprecatedKind, str, str]]:

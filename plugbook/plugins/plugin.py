@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import CodeType, FrameType, FunctionType
@@ -22,6 +21,7 @@ from plugbook.events.subscription import Source, source_problem
 from plugbook.events.topics import compile_pattern
 from plugbook.plugins.authoring.inheritance import inherited_config, inherited_fields, inherited_layers
 from plugbook.plugins.manifest import Manifest, kebab, make_manifest
+from plugbook.plugins.warning import warn
 from plugbook.trace.telling import show_place
 
 if TYPE_CHECKING:
@@ -362,7 +362,7 @@ def _warn_of_uncalled(cls: type[Plugin], place: str) -> None:
     for name, remedy in _NEVER_CALLED.items():
         if name in functions and name not in used and not hasattr(functions[name], _MARK):
             msg = f"{place}: nobody calls {name}. {remedy.format(name=name)}."
-            warnings.warn(msg, PlugbookWarning, stacklevel=3)
+            warn(msg, PlugbookWarning)
 
 
 def _names_in(code: CodeType) -> Iterator[str]:

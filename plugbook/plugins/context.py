@@ -22,6 +22,7 @@ from plugbook.plugins.effects.performance import Asker
 from plugbook.plugins.extending.extension import Extending
 from plugbook.plugins.policy import Watch
 from plugbook.plugins.scope import must_be_awaited
+from plugbook.plugins.settings.frozen import frozen
 from plugbook.trace.record import describe_error
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Context(Asking, Extending):
 
     Attributes:
         plugin: the plugin's name.
-        config: its validated configuration; where it declares none, something false that has no options.
+        config: its validated configuration, on which nothing can be set; where it declares none, something false that
+            has no options.
         log: a logger whose records also land in the recording.
         effect: performs a call that touches the world, ``ctx.effect(fetch, url)``, so that a replay need not; see `Effect`.
         state: an empty namespace at each start, for what a plugin written as functions keeps between calls.
@@ -62,7 +64,7 @@ class Context(Asking, Extending):
         watch: Watch = Watch(),  # noqa: B008 (it is immutable)
     ) -> None:
         self.plugin = plugin
-        self.config = NoConfig(plugin) if config is None else config
+        self.config: Any = NoConfig(plugin) if config is None else frozen(config, plugin)
         self.log = PluginLog(plugin, bus)
         self.effect = Effect(Asker(plugin, bus, effects))
         self.state = SimpleNamespace()

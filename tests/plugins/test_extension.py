@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from plugbook import ExtensionPoint, Host, Plugin, contributes, plugin
-from plugbook.errors import ContributionError, ManifestError, PluginError
+from plugbook.errors import ContributionError, ManifestError, PlugbookWarning, PluginError
 from plugbook.plugins.extending.extension import points_of
 
 themes: ExtensionPoint[Callable[[str], str]] = ExtensionPoint("shop.themes", Callable[[str], str])
@@ -266,3 +266,42 @@ def test_points_and_hosts_show_themselves(host):
     assert shown[0].endswith("by shop")
     assert [line.split() for line in shown[1:]] == [["light", "Light.light"], ["dark", "dark"]]
     assert repr(Host().extensions) == "no extension points"
+
+
+class Slip(Plugin):
+    @contributes("shop.theme")
+    def plain(self, text): ...
+
+
+def test_a_contribution_to_a_misspelt_point_is_warned_of_once_everything_started(host):
+    """The point that was meant is named, once; a point that nobody declares and that is like no other is fine."""
+
+    class Other(Plugin):
+        @contributes("shop.menus")
+        def entry(self): ...
+
+    host.add(Other)
+    with pytest.warns(PlugbookWarning, match=r"slip contributes plain to 'shop\.theme'.*'shop\.themes'"):
+        host.add(Slip)
+    host.restart("slip")
+
+
+def test_a_point_declared_later_is_no_mistake():
+    """Who declares the point may start after who contributes to it."""
+
+    class Late(Plugin, optional=["slip"]):
+        theme: ExtensionPoint[Callable[[str], str]] = ExtensionPoint("shop.theme", Callable[[str], str])
+
+    with Host([Shop, Slip, Late]) as host:
+        host.start()
+        assert listed(host, "shop.theme") == ["plain"]
+
+
+def test_asking_for_a_misspelt_point_is_warned_of(host):
+    """By name it is nothing that is contributed there, and the warning stands at the line that asked."""
+    context = host.plugins["light"].context
+    with pytest.warns(PlugbookWarning, match=r"light asks .*'shop\.thems'.*'shop\.themes'") as caught:
+        assert context.contributions("shop.thems") == ()
+    assert caught[0].filename == __file__
+    with pytest.warns(PlugbookWarning, match=r"'shop\.thmes'"):
+        context.follow("shop.thmes", lambda _: None)

@@ -7,20 +7,26 @@ against the contract when it is made, where the contract is known, and again whe
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from plugbook.errors import ContributionError, suggestion
+from plugbook.errors import ContributionError, PlugbookWarning, suggestion
 from plugbook.plugins.extending.contract import fit, title_of
 from plugbook.plugins.extending.extension import ExtensionPoint, name_of, title_of_value
+from plugbook.plugins.warning import warn
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect
     from plugbook.plugins.context import PluginLog
 
 T = TypeVar("T")
+
+_NEAR: Final = 0.8
+"""How much two words have in common, of 1, where one is the other with a letter or two wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,7 @@ class Extensions:
     _given: tuple[Contribution, ...] = ()
     _followers: tuple[_Follower, ...] = ()
     _count: int = 0
+    _warned: set[str] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def declare(self, plugin: str, point: ExtensionPoint[Any]) -> Disconnect:
@@ -187,6 +194,20 @@ class Extensions:
         name = name_of(point)
         return tuple(each.value for each in self._listed(name)) if name in self._declared else ()
 
+    def check_asked(self, plugin: str, point: ExtensionPoint[Any] | str) -> None:
+        """Warn, once, where a plugin asks for a point by a name that nobody declares, and that is nearly right."""
+        if isinstance(point, str) and point not in self._declared:
+            self._warn(f"{plugin} asks for the contributions to {point!r}", point)
+
+    def warn_of_strangers(self) -> None:
+        """Warn, once each, of contributions that wait for a point which nobody declares, if the name is nearly right.
+
+        Others may have been meant for a plugin that is not there. To be called when everything was started.
+        """
+        for each in self._given:
+            if each.point not in self._declared:
+                self._warn(f"{each.plugin} contributes {each.name} to {each.point!r}", each.point)
+
     def follow(
         self, point: ExtensionPoint[T] | str, told: Callable[[tuple[T, ...]], object], log: PluginLog
     ) -> Disconnect:
@@ -237,6 +258,12 @@ class Extensions:
         near = suggestion(name, self._declared, listing=False)
         return f"nobody declares {name}, so it waits.{near}"
 
+    def _warn(self, what: str, point: str) -> None:
+        near = suggestion(point, (name for name in self._declared if _is_slip(point, name)), listing=False)
+        if near and what not in self._warned:
+            self._warned.add(what)
+            warn(f"{what}, which nobody declares.{near}", PlugbookWarning)
+
     def _next(self) -> int:
         with self._lock:
             self._count += 1
@@ -244,6 +271,12 @@ class Extensions:
 
 
 # -- inside ---------------------------------------------------------------------------------------
+
+
+def _is_slip(name: str, meant: str) -> bool:
+    """Whether one name may be the other, misspelt: word by word, for words that they share prove nothing."""
+    pairs = list(itertools.zip_longest(name.split("."), meant.split("."), fillvalue=""))
+    return all(SequenceMatcher(None, *pair).ratio() >= _NEAR for pair in pairs)
 
 
 def _fitted(given: Contribution, point: ExtensionPoint[Any]) -> Contribution:

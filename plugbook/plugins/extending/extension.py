@@ -118,17 +118,24 @@ class Extending:
 
         return take_back
 
-    def contributions(self, point: ExtensionPoint[T]) -> tuple[T, ...]:
-        """What plugins contribute to a point now, in order; nothing while nobody declares it."""
-        return self._extends()[0].values(point)
+    def contributions(self, point: ExtensionPoint[T] | str) -> tuple[T, ...]:
+        """What plugins contribute to a point now, in order; nothing while nobody declares it.
 
-    def follow(self, point: ExtensionPoint[T], told: Callable[[tuple[T, ...]], object]) -> None:
+        Warns:
+            PlugbookWarning: nobody declares a point of that name, but somebody one of nearly that name.
+        """
+        extensions, _ = self._extends()
+        extensions.check_asked(self.plugin, point)
+        return extensions.values(point)
+
+    def follow(self, point: ExtensionPoint[T] | str, told: Callable[[tuple[T, ...]], object]) -> None:
         """Call `told` with what is contributed to a point: now, and after every change, until the plugin stops.
 
         What it raises later is written to the log.
         """
         extensions, scope = self._extends()
-        scope.adopt("follower", point.name, extensions.follow(point, told, self.log))
+        extensions.check_asked(self.plugin, point)
+        scope.adopt("follower", name_of(point), extensions.follow(point, told, self.log))
 
 
 # -- in a class statement -------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,16 @@ from plugbook._clock import tick
 from plugbook.errors import ConfigError, LifecycleError, PlugbookWarning, PluginError
 from plugbook.events.dispatch.cause import Cause, current_cause
 from plugbook.host.plan import Changes, Step
+from plugbook.plugins.authoring.bundle import members_of, table_of
 from plugbook.plugins.config import check_known, check_options
 from plugbook.plugins.scope import must_be_awaited
 from plugbook.plugins.settings.difference import differing
 from plugbook.plugins.settings.fields import Path, shown
+from plugbook.plugins.settings.frozen import frozen
 from plugbook.plugins.settings.layers import Layer, Layers, Said, known_path, leaves
 from plugbook.plugins.settings.marks import harmless, masked, needs_restart, secrets_in, without_secrets
 from plugbook.plugins.settings.view import PluginConfig, look
+from plugbook.plugins.warning import warn
 from plugbook.trace.record import describe_error
 from plugbook.trace.telling import tell
 from plugbook.trace.writing.recorder import Recorder
@@ -49,7 +51,7 @@ class _Configured:
     def put(self, handle: PluginHandle) -> None:
         handle.edits, handle.layers, handle.config = self.edits, self.layers, self.config
         if handle.context is not None and self.config is not None:
-            handle.context.config = self.config
+            handle.context.config = frozen(self.config, handle.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +160,14 @@ class Configuring:
         models = {name: _model_of(handle) for name, handle in handles.items()}
         found = list(sources.unknown_plugins(models))
         for name, handle in handles.items():
-            if handle.plugin_class is not None:
-                found += sources.environment.unknown_options(name, models[name])
+            if (plugin_class := handle.plugin_class) is not None:
+                found += sources.environment.unknown_options(
+                    name, models[name], table_of(plugin_class), members_of(plugin_class)
+                )
         for message in found:
             if message not in self._warned:
                 self._warned.add(message)
-                warnings.warn(message, PlugbookWarning, stacklevel=3)
+                warn(message, PlugbookWarning)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -254,11 +258,11 @@ class Configuring:
             raise
 
     def _tell_plugin(self, turn: _Turn) -> None:
-        instance = turn.handle.instance
-        if instance is None:
+        instance, context, old = turn.handle.instance, turn.handle.context, turn.old.config
+        if instance is None or context is None or old is None:
             return
         try:
-            result = instance.on_config_change(turn.old.config, turn.new.config)
+            result = instance.on_config_change(frozen(old, turn.handle.name), context.config)
             if must_be_awaited(result):
                 self._engine.bus.loop.run(_awaited(result))
         except Exception as raised:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from plugbook import Bundle, Effects, Event, Host, Plugin, on
-from plugbook.errors import ConfigError, LifecycleError, ManifestError, PluginError
+from plugbook.errors import ConfigError, LifecycleError, ManifestError, PlugbookWarning, PluginError
 
 
 class OrderPlaced(Event, topic="order.placed"):
@@ -292,6 +292,30 @@ def test_a_file_nests_the_options_of_members(tmp_path):
         assert host.plugins["shop"].config.currency == "EUR"
 
 
+@pytest.mark.parametrize("variable", ["PLUGBOOK_SHOP__LEDGER__SIZE", "PLUGBOOK_SHOP_LEDGER__SIZE"])
+def test_a_variable_nests_the_options_of_members(monkeypatch, variable):
+    """A member is named inside its bundle or by its full name, above the file, and nobody takes it for a stranger."""
+    monkeypatch.setenv(variable, "6")
+    with Host([Shop, Db]) as host:
+        host.start()
+        assert host.publish(OrderPlaced()).calls[0].result == 6
+        assert host.config_of("shop.ledger")["size"].source == f"environment variable {variable}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("PLUGBOOK_SHOP__LEDGER__SIZ", "PLUGBOOK_SHOP__LEDGER__SIZE"),
+        ("PLUGBOOK_SHOP__LEGDER__SIZE", "PLUGBOOK_SHOP__LEDGER"),
+    ],
+)
+def test_a_misspelt_variable_of_a_member_is_named(monkeypatch, variable, meant):
+    """The warning names the member or the option that was meant."""
+    monkeypatch.setenv(variable, "6")
+    with Host([Shop, Db]) as host, pytest.warns(PlugbookWarning, match=f"{variable} .*'{meant}'"):
+        host.start()
+
+
 def test_a_live_edit_of_a_bundle_reaches_its_members(host):
     """Options of members are nested, as at the beginning; what one of them refuses changes nothing for any."""
     host.start()
@@ -385,3 +409,40 @@ def test_a_bundle_is_paused_and_resumed_with_its_members():
         host.resume("both")
         host.publish(OrderPlaced(amount=4))
         assert got[4:] == [("left", 4), ("right", 4)]
+
+
+def test_a_bundle_hands_on_the_dead_letters_of_its_members():
+    """What its members missed is shown, redelivered and discarded through the bundle, in the order it was missed."""
+    got = []
+
+    class Left(Plugin, policy="quarantine"):
+        @on(OrderPlaced)
+        def take(self, order):
+            if order.amount == 0:
+                raise ValueError("no amount")
+            got.append(("left", order.amount))
+
+    class Right(Plugin):
+        @on(OrderPlaced)
+        def take(self, order):
+            got.append(("right", order.amount))
+
+    class Both(Bundle, members=[Left, Right]): ...
+
+    with Host([Both]) as host:
+        host.start()
+        for number in (0, 1, 2):
+            host.publish(OrderPlaced(amount=number))
+        with pytest.raises(LifecycleError, match="start"):
+            host.redeliver("both")
+        host.release("both.left")
+        host.pause("both.right")
+        host.publish(OrderPlaced(amount=3))
+        missed = [(each.plugin, each.event.amount) for each in host.dead_letters("both")]
+        assert missed == [("both.left", 1), ("both.left", 2), ("both.right", 3)]
+        assert host.discard("both", host.dead_letters("both")[:1]) == 1
+        assert host.dead_letters("both").dropped == 1
+        got.clear()
+        assert str(host.redeliver("both")) == "redelivered 1: 1 ok; kept 1, whose handler cannot be called"
+        assert got == [("left", 2)]
+        assert host.discard("both") == 1

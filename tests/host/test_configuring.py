@@ -43,6 +43,9 @@ class Billing(Plugin, version="1.0"):
 
     def on_config_change(self, old, new):
         assert self.ctx.config is new
+        for config in (old, new):
+            with pytest.raises(ConfigError, match="cannot be set"):
+                config.currency = "GBP"
         self.heard.append((old.currency, new.currency))
         if new.currency == "XXX":
             raise ValueError(f"no such currency, {new.password}")
@@ -498,3 +501,20 @@ def test_what_fails_with_a_secret_does_not_record_it(tmp_path):
         assert "ada:**********" in host.recording.events().to_string()
         assert "refused" in host.recording.states().to_string()
     assert SECRET.encode() not in path.read_bytes()
+
+
+def test_an_option_set_inside_a_plugin_is_refused():
+    """The message names the request that changes it; neither the host nor a model that others share is touched."""
+    mine = Tax(rate=0.1)
+    with Host([Billing], config={"billing": {"tax": mine}}) as host:
+        host.start()
+        config = host.plugins["billing"].context.config
+        with pytest.raises(ConfigError, match=r"configure\('billing', currency=\.\.\.\)"):
+            config.currency = "USD"
+        with pytest.raises(ConfigError, match=r"configure\('billing', tax=\{'rate': \.\.\.\}\)"):
+            config.tax.rate = 0.3
+        assert (host.config_of("billing")["tax.rate"].value, config.tax.rate) == (0.1, 0.1)
+        mine.rate = 0.5
+        host.configure("billing", currency="USD")
+        with pytest.raises(ConfigError):
+            del host.plugins["billing"].context.config.currency

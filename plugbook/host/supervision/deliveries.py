@@ -82,10 +82,11 @@ class Deliveries:
 
     # -- looking ----------------------------------------------------------------------------------
 
-    def letters(self, name: str) -> DeadLetters:
-        """What a plugin has missed."""
-        box = self._boxes.get(name) or _Box()
-        return DeadLetters(name, tuple(box.letters), box.dropped)
+    def letters(self, name: str, members: Iterable[str] = ()) -> DeadLetters:
+        """What a plugin has missed, and these members of it if it is a bundle, in the order it was missed."""
+        boxes = [self._boxes.get(each) or _Box() for each in (name, *members)]
+        letters = sorted((letter for box in boxes for letter in box.letters), key=lambda each: each.number)
+        return DeadLetters(name, letters, sum(box.dropped for box in boxes))
 
     def mode(self, name: str) -> Mode:
         """Whether a person has paused or muted it."""

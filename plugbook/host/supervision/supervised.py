@@ -70,7 +70,7 @@ class Supervised(ABC):
         """Keep a plugin's events as dead letters from now on, until `resume` brings them to it, in order.
 
         Each is a `skipped` call meanwhile. The plugin stays as it is, and may go on publishing. A bundle is paused,
-        muted and resumed with all its members; each of them has dead letters of its own.
+        muted and resumed with all its members.
 
         Raises:
             UnknownPluginError: there is no such plugin.
@@ -126,15 +126,20 @@ class Supervised(ABC):
     def dead_letters(self, name: PluginName) -> DeadLetters:
         """The events that a plugin has missed while it was paused, quarantined or being restarted, oldest first.
 
+        Those of a bundle are its own and those of all its members; see `DeadLetter.plugin`.
+
         Raises:
             UnknownPluginError: there is no such plugin.
         """
-        return self._deliveries.letters(self._registry[name_of(name)].name)
+        *members, whole = self._with_members(name)
+        return self._deliveries.letters(whole, members)
 
     def redeliver(
         self, name: PluginName, letters: Iterable[DeadLetter] | None = None
     ) -> Redelivered | Work[Redelivered]:
         """Bring dead letters to the handlers that missed them, in order; each is a new event, caused by the missed one.
+
+        Those of a bundle are brought to its members as well; what a member cannot take stays, as `Redelivered` says.
 
         Args:
             name: which plugin.
@@ -144,16 +149,16 @@ class Supervised(ABC):
             UnknownPluginError: there is no such plugin.
             LifecycleError: it is not active, or paused or muted; nothing was delivered.
         """
-        handle = self._registry[name_of(name)]
+        handle, names = self._registry[name_of(name)], self._with_members(name)
 
         def redeliver() -> Redelivered:
             check_callable(handle, self._deliveries.mode(handle.name))
-            return self._deliveries.redeliver([handle.name], letters)
+            return self._deliveries.redeliver(names, letters)
 
         return self._request(redeliver)
 
     def discard(self, name: PluginName, letters: Iterable[DeadLetter] | None = None) -> int:
-        """Drop dead letters.
+        """Drop dead letters, of a bundle those of its members as well.
 
         Args:
             name: which plugin.
@@ -165,7 +170,8 @@ class Supervised(ABC):
         Raises:
             UnknownPluginError: there is no such plugin.
         """
-        return self._deliveries.discard(self._registry[name_of(name)].name, letters)
+        chosen = None if letters is None else tuple(letters)
+        return sum(self._deliveries.discard(each, chosen) for each in self._with_members(name))
 
     # -- inside -----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import enum
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, time
 from decimal import Decimal
 from pathlib import PurePath
@@ -30,7 +30,9 @@ class Environment:
     """The variables of a process that give options.
 
     A name is the prefix, the plugin's name, and the option's, with ``__`` between a table and what is in it;
-    ``-`` and ``.`` in a plugin's name become ``_``, and case does not matter.
+    ``-`` and ``.`` in a plugin's name become ``_``, and case does not matter. A member of a bundle may be named
+    inside the bundle, as a table of it: ``PLUGBOOK_SHOP__LEDGER__SIZE``, or ``PLUGBOOK_SHOP_LEDGER__SIZE``, by its
+    full name ``shop.ledger``.
 
     Args:
         prefix: how the names begin; None to read none.
@@ -67,20 +69,42 @@ class Environment:
         """Whether no variable begins like that."""
         return not self._variables
 
-    def said(self, plugin: str, model: type[BaseModel]) -> Iterator[Said]:
-        """What the variables say about a plugin's options, one by one."""
-        for name, option in self._of(plugin).items():
+    def said(self, plugin: str, model: type[BaseModel], nested_in: Path = ()) -> Iterator[Said]:
+        """What the variables say about a plugin's options, one by one.
+
+        Args:
+            plugin: its name.
+            model: its ``Config``.
+            nested_in: of a member of a bundle, where its options are, the bundle first.
+        """
+        for name, option in self._of(plugin, nested_in).items():
             path, annotation = _resolve(model, option.split("__"))
             if path:
                 value = parsed(annotation, self._variables[name])
                 yield Said(Layer.ENVIRONMENT, nested(path, value), f"environment variable {name}")
 
-    def unknown_options(self, plugin: str, model: type[BaseModel] | None) -> Iterator[str]:
-        """What to say of variables that name a plugin and none of its options."""
-        for name, option in self._of(plugin).items():
-            path, _ = _resolve(model, option.split("__")) if model is not None else ((), None)
-            if not path:
-                known = [self.name_of(plugin, each) for each in _names(model)] if model is not None else ()
+    def unknown_options(
+        self,
+        plugin: str,
+        model: type[BaseModel] | None,
+        nested_in: Path = (),
+        members: Iterable[str] = (),
+    ) -> Iterator[str]:
+        """What to say of variables that name a plugin and none of its options.
+
+        Args:
+            plugin: its name.
+            model: its ``Config``, or None.
+            nested_in: of a member of a bundle, where its options are, the bundle first.
+            members: of a bundle, the members, by the names they have in it.
+        """
+        tables = {_word(member).upper() for member in members}
+        begins = self._begins(plugin, nested_in)
+        for name, option in self._of(plugin, nested_in).items():
+            parts = option.split("__")
+            path, _ = _resolve(model, parts) if model is not None else ((), None)
+            if not path and not (len(parts) > 1 and parts[0].upper() in tables):
+                known = [f"{begin}{_tail(each)}" for begin in begins for each in (*_names(model), *tables)]
                 yield (
                     f"the environment variable {name} is passed over: {plugin} has no such option."
                     f"{suggestion(name, known)}"
@@ -109,15 +133,23 @@ class Environment:
         >>> Environment("SHOP_").name_of("order-book", "tax.rate")
         'SHOP_ORDER_BOOK__TAX__RATE'
         """
-        middle = re.sub(r"[-_.]+", "_", plugin)
-        return f"{self.prefix or ''}{middle}__{option.replace('.', '__')}".upper()
+        return f"{self.prefix or ''}{_word(plugin)}__{_tail(option)}".upper()
 
-    def _of(self, plugin: str) -> dict[str, str]:
+    def _begins(self, plugin: str, nested_in: Path) -> list[str]:
+        """How the variables of a plugin begin: with its name, and of a member with its place in its bundle, too."""
+        names = [_word(plugin), *(["__".join(_word(str(part)) for part in nested_in)] if nested_in else [])]
+        return [f"{self.prefix or ''}{name}__".upper() for name in names]
+
+    def _of(self, plugin: str, nested_in: Path) -> dict[str, str]:
         """The variables of a plugin, each with what it says after the plugin's name; tables before what is in them."""
         if self.is_empty:
             return {}
-        begin = self.name_of(plugin, "")
-        found = {name: name[len(begin) :] for name in self._variables if name.upper().startswith(begin)}
+        found = {
+            name: name[len(begin) :]
+            for begin in self._begins(plugin, nested_in)
+            for name in self._variables
+            if name.upper().startswith(begin)
+        }
         return dict(sorted(found.items(), key=lambda item: item[1].count("__")))
 
 
@@ -145,6 +177,16 @@ def parsed_option(model: type[BaseModel] | None, option: str, text: str) -> dict
         annotation = inner.model_fields[name].annotation if inner is not None and name is not None else Any
         inner = nested_model(annotation)
     return nested(path, parsed(annotation, text))
+
+
+def _word(name: str) -> str:
+    """A plugin's name as a part of a variable's."""
+    return re.sub(r"[-_.]+", "_", name)
+
+
+def _tail(option: str) -> str:
+    """An option as the end of a variable's name."""
+    return option.replace(".", "__").upper()
 
 
 def _is_text(kind: Any) -> bool:

@@ -75,7 +75,7 @@ class Sources:
             members: of a bundle, what inside its table belongs to its members.
         """
         said = list(self.file.said(plugin, nested, members)) if self.file is not None else []
-        said += self.environment.said(plugin, model) if model is not None else ()
+        said += self.environment.said(plugin, model, nested) if model is not None else ()
         said += [Said(Layer.HOST, dict(options), "host")] if options else []
         return Layers(model, [*said, *edits])
 

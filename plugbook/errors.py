@@ -109,6 +109,10 @@ class ReplayError(PlugbookError, RuntimeError):
     """A player cannot do that now: it was closed, or another one is playing on the same host."""
 
 
+class ClockError(PlugbookError, ValueError):
+    """A virtual clock cannot be moved like that; it stands where it stood."""
+
+
 class EffectError(PlugbookError, ValueError):
     """An effect is declared, or limited, in a way that cannot be; nothing was performed."""
 

@@ -35,6 +35,7 @@ from plugbook.host.supervision.quarantine import Quarantine
 from plugbook.host.supervision.quarantine_file import QuarantineFile
 from plugbook.host.supervision.supervised import Supervised
 from plugbook.host.supervision.supervisor import Supervisor
+from plugbook.host.timed import Timed
 from plugbook.host.troubles import with_troubles
 from plugbook.host.unhandled import who_would_handle
 from plugbook.host.why import explain
@@ -86,7 +87,7 @@ def _close_hosts() -> None:
         host.close()
 
 
-class Host(Configured, Supervised, Deprecating, Asking):
+class Host(Configured, Supervised, Timed, Deprecating, Asking):
     """Plugins under one roof.
 
     Args:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar
 from plugbook.errors import LifecycleError
 from plugbook.events.bus import Bus, Cause, current_cause
 from plugbook.events.dispatch.asking import Asking
+from plugbook.plugins.effects.clock import PluginClock, in_background
 from plugbook.plugins.effects.effect import Effect
 from plugbook.plugins.effects.performance import Asker
 from plugbook.plugins.extending.extension import Extending
@@ -46,6 +47,7 @@ class Context(Asking, Extending):
         config: its validated configuration, on which nothing can be set; where it declares none, something false that
             has no options.
         log: a logger whose records also land in the recording.
+        clock: the time; see `PluginClock`.
         effect: performs a call that touches the world, ``ctx.effect(fetch, url)``, so that a replay need not; see `Effect`.
         state: an empty namespace at each start, for what a plugin written as functions keeps between calls.
         watch: what becomes of its failures; the host's to change.
@@ -67,6 +69,7 @@ class Context(Asking, Extending):
         self.config: Any = NoConfig(plugin) if config is None else frozen(config, plugin)
         self.log = PluginLog(plugin, bus)
         self.effect = Effect(Asker(plugin, bus, effects))
+        self.clock = PluginClock(self.effect, effects)
         self.state = SimpleNamespace()
         self.watch = watch
         self._bus = bus
@@ -152,6 +155,7 @@ class Context(Asking, Extending):
         return self._services.get(kind)
 
     async def _watch(self, coroutine: Coroutine[Any, Any, T], title: str) -> T | None:
+        in_background.set(True)
         task = asyncio.current_task()
         if task is not None:
             task.set_name(title)

@@ -30,6 +30,10 @@ class Throttled(Listening):
         """How many events a second are delivered, by topic pattern or event type."""
         return self._throttles.limits
 
+    def throttle_by(self, clock: Callable[[], int]) -> None:
+        """Go by another clock, in ns; what was delivered so far counts no more."""
+        self._throttles.go_by(clock)
+
     def throttle(self, target: Target, *, per_second: float) -> Disconnect:
         """Deliver at most so many events a second of each topic that fits, until the returned function is called.
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from plugbook.host.requests import Requests
     from plugbook.host.supervision.deliveries import Deliveries
     from plugbook.host.supervision.quarantine import Quarantine
+    from plugbook.plugins.effects.clock import Time
     from plugbook.plugins.plugin import Plugin
     from plugbook.trace.record import Note
 
@@ -81,6 +82,18 @@ class LoopTimer:
             job.cancel()
 
         return cancel
+
+
+class ClockTimer:
+    """Waits by the clock that a host was told to go by."""
+
+    def __init__(self, clock: Time) -> None:
+        self._clock = clock
+        self.call_later = clock.call_later
+
+    def now(self) -> float:
+        """Seconds since some moment."""
+        return self._clock.monotonic_ns() / 1e9
 
 
 @dataclass(frozen=True, slots=True)

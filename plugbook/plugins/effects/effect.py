@@ -15,7 +15,7 @@ import asyncio
 import fnmatch
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
@@ -87,6 +87,7 @@ class EffectRules(MutableMapping[str, Effects]):
 
     Attributes:
         recall: what answers instead of the world, during a replay.
+        time_ns, monotonic_ns: what `ctx.clock` reads.
         sleep, sleep_async: how to wait before the next attempt; a test gives its own.
     """
 
@@ -101,8 +102,10 @@ class EffectRules(MutableMapping[str, Effects]):
         self._bundles = bundles
         self._by_plugin: dict[str, Effects] = {}
         self.recall: Recall | None = None
+        self.time_ns: Callable[[], int] = time.time_ns
+        self.monotonic_ns: Callable[[], int] = time.monotonic_ns
         self.sleep: Callable[[float], object] = time.sleep
-        self.sleep_async = asyncio.sleep
+        self.sleep_async: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
 
     def limits(self, plugin: str, asked: Mapping[str, Any]) -> Limits:
         """How an effect is performed: as the host says, or else as the code asks, or else as effects are."""

@@ -10,6 +10,7 @@ from plugbook.errors import LifecycleError
 from plugbook.host.host import Host, PluginClass
 from plugbook.host.plan import Changes
 
+from .clock import VirtualClock
 from .published import PublishedEvents
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Bench:
         self._allowed = allowed
         self._let_go = let_go
         self._events: PublishedEvents | None = None
+        self._clock: VirtualClock | None = None
         self._folder: Path | None = None
         self.is_red = False
         self.recordings: list[Path] = []
@@ -84,6 +86,8 @@ class Bench:
             self._events.listen_to(host.bus)
         if self._folder is not None:
             self._record(host, self._folder)
+        if self._clock is not None:
+            self._clock.govern(host)
         return host
 
     # -- what the other fixtures give ---------------------------------------------------------------
@@ -96,6 +100,15 @@ class Bench:
             for each in self._hosts:
                 self._events.listen_to(each.host.bus)
         return self._events
+
+    @property
+    def clock(self) -> VirtualClock:
+        """What the hosts go by, from the first time that this is asked for."""
+        if self._clock is None:
+            self._clock = VirtualClock()
+            for each in self._hosts:
+                self._clock.govern(each.host)
+        return self._clock
 
     def record_to(self, folder: Path) -> None:
         """Record every host into a file of its own, the ones to come as well."""

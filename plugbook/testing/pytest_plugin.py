@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from plugbook.host.host import Host
     from plugbook.testing.bench import Bench
+    from plugbook.testing.clock import VirtualClock
     from plugbook.testing.published import PublishedEvents
     from plugbook.trace.reading.live import LiveRecording
 
@@ -47,6 +48,12 @@ def plugin_host(_plugbook_bench: Bench) -> Callable[..., Host]:
 def events(_plugbook_bench: Bench) -> PublishedEvents:
     """What is published on the hosts of the test: ``events.assert_published(OrderPlaced, amount=9.5)``."""
     return _plugbook_bench.events
+
+
+@pytest.fixture
+def clock(_plugbook_bench: Bench) -> VirtualClock:
+    """The time of the test's hosts, which stands still until ``clock.advance(seconds)``; see `VirtualClock`."""
+    return _plugbook_bench.clock
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def example(schema: object) -> Any:
     """
     root = schema_of(schema)
     alternatives = Alternatives(root)
-    return _Examples(alternatives).of(alternatives.root, "")
+    return Examples(alternatives).of(alternatives.root, "")
 
 
 def example_event(kind: type[E]) -> E:
@@ -84,17 +84,21 @@ def example_event(kind: type[E]) -> E:
         raise EventError(msg) from error
 
 
-class _Examples:
-    """Makes values of one schema."""
+class Examples:
+    """Makes values of one schema.
+
+    Args:
+        alternatives: the schema.
+    """
 
     def __init__(self, alternatives: Alternatives) -> None:
         self._alternatives = alternatives
 
     def of(self, node: Node, path: str) -> Any:
         """The smallest value of a part of the schema."""
-        return next(self._several(node, path))
+        return next(self.several(node, path))
 
-    def _several(self, node: Node, path: str) -> Iterator[Any]:
+    def several(self, node: Node, path: str) -> Iterator[Any]:
         """Different values of a part of the schema, small ones first; at least one."""
         choices = self._alternatives.ending(node)
         if not choices:
@@ -123,7 +127,7 @@ class _Examples:
         elif kind == "array":
             yield self._list(choice, path)
         elif kind == "string" and "contentSchema" in choice:
-            yield from map(json.dumps, self._several(choice["contentSchema"], path))
+            yield from map(json.dumps, self.several(choice["contentSchema"], path))
         elif kind == "string":
             yield from _texts(choice, path)
         elif kind in ("integer", "number"):
@@ -139,7 +143,7 @@ class _Examples:
         }
         missing = choice.get("minProperties", 0) - len(made)
         if missing > 0:
-            names = (name for name in map(key_text, self._several(keys, f"{path}[]")) if name not in made)
+            names = (name for name in map(key_text, self.several(keys, f"{path}[]")) if name not in made)
             added = _first(names, missing, f"{path}[]")
             made |= {name: self.of(values, f"{path}[{name}]") for name in added}
         return made
@@ -147,7 +151,7 @@ class _Examples:
     def _list(self, choice: Branch, path: str) -> list[Any]:
         length = choice.get("minItems", 0)
         if choice.get("uniqueItems") and length:
-            return _first(self._several(item_at(choice, 0), f"{path}[]"), length, f"{path}[]")
+            return _first(self.several(item_at(choice, 0), f"{path}[]"), length, f"{path}[]")
         return [self.of(item_at(choice, place), f"{path}[{place}]") for place in range(length)]
 
 
@@ -197,14 +201,25 @@ def _numbers(choice: Branch, path: str) -> Iterator[int | float]:
     yield from numbers
 
 
+def distinct(values: Iterable[Any], length: int) -> list[Any]:
+    """The first values that differ, as Python compares them where they are numbers.
+
+    >>> distinct([0, 0.0, "0", [0], [0]], 3)
+    [0, '0', [0]]
+    """
+    made: dict[Any, Any] = {}
+    for value in values:
+        if len(made) >= length:
+            break
+        made.setdefault(value if isinstance(value, int | float) else json.dumps(value), value)
+    return list(made.values())
+
+
 def _first(values: Iterable[Any], length: int, path: str) -> list[Any]:
-    """The first values that differ."""
-    made: dict[str, Any] = {}
-    for value in islice(values, _MOST_TRIES):
-        made.setdefault(json.dumps(value), value)
-        if len(made) == length:
-            return list(made.values())
-    raise _nothing(path, f"{length} different values are needed, and {len(made)} were found")
+    made = distinct(islice(values, _MOST_TRIES), length)
+    if len(made) < length:
+        raise _nothing(path, f"{length} different values are needed, and {len(made)} were found")
+    return made
 
 
 def _below(path: str, name: str) -> str:

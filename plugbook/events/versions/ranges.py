@@ -57,6 +57,16 @@ class Bounds:
         whole = chain.from_iterable((float(step), -float(step)) for step in range(1, 1_000))
         yield from filter(self._holds, (start + step for step in chain(whole, steps)))
 
+    def closed(self) -> tuple[float | None, float | None]:
+        """The lowest and the highest float inside, where there are ends."""
+        low = None if self.low is None else float(self.low)
+        high = None if self.high is None else float(self.high)
+        if low is not None and not self._holds(low):
+            low = math.nextafter(low, math.inf)
+        if high is not None and not self._holds(high):
+            high = math.nextafter(high, -math.inf)
+        return low, high
+
     def _between(self) -> Iterator[float]:
         if self.low is not None and self.high is not None:
             yield float((self.low + self.high) / 2)
@@ -104,8 +114,8 @@ class Multiples:
             first += 1
         if last is not None and bounds.is_open_above and last * step == bounds.high:
             last -= 1
-        if is_decimal:
-            first, last = _within_exact(first, last)
+        if not is_whole:
+            first, last = _within_exact(first, last, _EXACT // step.numerator)
         return cls(step, first, last, is_whole)
 
     @property
@@ -146,8 +156,8 @@ def _common(one: Fraction, other: Fraction) -> Fraction:
     return Fraction(math.lcm(ours, theirs), one.denominator * other.denominator)
 
 
-def _within_exact(first: int | None, last: int | None) -> tuple[int | None, int | None]:
-    """Those of the factors that a float holds to the last digit, where there are any."""
-    low = -_EXACT if first is None else max(first, -_EXACT)
-    high = _EXACT if last is None else min(last, _EXACT)
+def _within_exact(first: int | None, last: int | None, most: int) -> tuple[int | None, int | None]:
+    """Those of the factors that give what a float holds to the last digit, where there are any."""
+    low = -most if first is None else max(first, -most)
+    high = most if last is None else min(last, most)
     return (low, high) if low <= high else (first, last)

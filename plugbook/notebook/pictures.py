@@ -386,9 +386,9 @@ def player(shown: Player) -> str:
     if effects != type(effects)():
         figures += [
             (f"{effects.matched:,}", "effects given back"),
-            (f"{effects.differs + effects.missing + effects.extra:,}", "otherwise"),
+            (f"{effects.differs + effects.missing + effects.extra + effects.lost:,}", "otherwise"),
         ]
-    told = (result.differences, effects.differences, result.skips)
+    told = (result.differences, effects.differences, effects.losses, result.unapplied, result.skips)
     notes = [tag("li", str(note)) for each in told for note in each[:_NOTES_SHOWN]]
     return page(
         head("Player", str(shown.state), rate),

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 from plugbook._clock import tick
 from plugbook.errors import EffectReplayError
 from plugbook.plugins.effects.performance import Recalled
+from plugbook.plugins.effects.values import why_lost
 from plugbook.trace.record import BLOCK, KINDS, OUTCOMES, show_seq
 from plugbook.trace.writing.payload import HIDDEN, PayloadEncoder
 
 from .rebuild import why_incomplete
-from .result import MOST_KEPT, Difference, GivenBack
+from .result import MOST_KEPT, Difference, GivenBack, Skipped
 
 if TYPE_CHECKING:
     from plugbook.plugins.effects.performance import Asked, Asker
@@ -94,7 +95,8 @@ class EffectRecall:
         self._matched = self._extra = 0
         self._differing: list[Difference] = []
         self._surplus: list[Difference] = []
-        self._differs = 0
+        self._losses: list[Skipped] = []
+        self._differs = self._lost = 0
         self.active = False
 
     def expect(self, run: int, row: Row) -> None:
@@ -135,7 +137,18 @@ class EffectRecall:
             slot = self._choose(slots, site, asked)
         if slot is None:
             self._refuse(asked, site)
-        return self._inputs.recalled(slot.seq, asked.name)
+        recalled = self._inputs.recalled(slot.seq)
+        if isinstance(recalled, str):
+            self._lose(slot.seq, asked.name, recalled)
+        return recalled
+
+    def _lose(self, seq: int, name: str, reason: str) -> NoReturn:
+        with self._turn:
+            self._lost += 1
+            if len(self._losses) < MOST_KEPT:
+                self._losses.append(Skipped(seq, name, reason))
+        msg = f"the effect {name} cannot be given back from #{show_seq(seq)} of the recording: {reason}"
+        raise EffectReplayError(msg)
 
     def _start_of(self, asker: Asker) -> tuple[_Site, Slots]:
         slots = self._of_starts.get(asker)
@@ -200,7 +213,9 @@ class EffectRecall:
                 if not slot.is_lent
             ]
             return GivenBack(
-                matched=self._matched,
+                matched=self._matched - self._lost,
+                lost=self._lost,
+                losses=tuple(self._losses),
                 differs=self._differs,
                 missing=len(left),
                 extra=self._extra,
@@ -279,24 +294,18 @@ class _Inputs:
             else _UNKNOWN
         )
 
-    def recalled(self, seq: int, name: str) -> Recalled:
-        """What an effect gave.
-
-        Raises:
-            EffectReplayError: the recording does not hold it.
-        """
+    def recalled(self, seq: int) -> Recalled | str:
+        """What an effect gave, or why the recording does not hold it."""
         outcome_number, _, notes = self._said(seq)
         outcome = OUTCOMES[outcome_number]
         said = json.loads(notes).get("self", {}) if notes else {}
         if outcome == "cancelled":
-            raise _gone(name, seq, "it was cancelled before it gave anything")
+            return "it was cancelled before it gave anything"
         if "error" in said:
             return Recalled(seq, outcome, None, said["error"])
         text = _text(said["result"]) if "result" in said else ""
-        reason = why_incomplete(text, outlined=self._is_outlined, what="result")
-        if reason:
-            raise _gone(name, seq, reason)
-        return Recalled(seq, outcome, text, None)
+        reason = why_lost(text) or why_incomplete(text, outlined=self._is_outlined, what="result")
+        return reason or Recalled(seq, outcome, text, None)
 
     def _index(self, found: list[tuple[Any, ...]]) -> None:
         known = self._reader().dictionaries()
@@ -328,11 +337,6 @@ class _Inputs:
 
     def _query(self, columns: str, condition: str) -> list[tuple[Any, ...]]:
         return self._reader().query(f"SELECT {columns} FROM rows WHERE {condition}")
-
-
-def _gone(name: str, seq: int, reason: str) -> EffectReplayError:
-    msg = f"the effect {name} cannot be given back from #{show_seq(seq)} of the recording: {reason}"
-    return EffectReplayError(msg)
 
 
 def _text(value: Any) -> str:

@@ -43,7 +43,13 @@ class Difference(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A recorded event that could not be published again."""
+    """What was recorded and is not done again: an event, an effect without its result, a change of options.
+
+    Attributes:
+        seq: of its record.
+        topic: its topic; of an effect its name; of a change what was changed.
+        reason: why not; of a change, what it was.
+    """
 
     seq: int
     topic: str
@@ -61,19 +67,22 @@ class GivenBack:
         matched: how many were given back to one that asked the same.
         differs: how many to one with other arguments; `missing`: how many nobody asked for.
         extra: how many were asked for that the recording does not have; they were refused.
-        differences: the first of them.
+        lost: how many were asked for as recorded, but have no result that could be given back.
+        differences, losses: the first of them.
     """
 
     matched: int = 0
     differs: int = 0
     missing: int = 0
     extra: int = 0
+    lost: int = 0
     differences: tuple[Difference, ...] = ()
+    losses: tuple[Skipped, ...] = ()
 
     @property
     def same(self) -> bool:
-        """Whether plugins asked for what they had asked for in the recording."""
-        return not (self.differs or self.missing or self.extra)
+        """Whether plugins asked for what they had asked for in the recording, and were given it."""
+        return not (self.differs or self.missing or self.extra or self.lost)
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ class Result:
         held: how many events of background tasks were held back; they have nothing to be compared with.
         skipped: how many events could not be published again.
         differences, skips: the first of them; of `differences`, those that differ before the others.
+        unapplied: how options were changed from outside meanwhile; the plugins of this host keep theirs.
         remarks: what a person should know of a topic's class, by topic.
     """
 
@@ -108,6 +118,7 @@ class Result:
     differences: tuple[Difference, ...] = ()
     skips: tuple[Skipped, ...] = ()
     effects: GivenBack = field(default_factory=GivenBack)
+    unapplied: tuple[Skipped, ...] = ()
     remarks: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -122,6 +133,12 @@ class Result:
         yield f"{self.published:,} published, {_counted(self.calls, 'call')}, {_counted(self.errors, 'error')}"
         yield from _compared("published by handlers", self)
         yield from _compared("effects given back", self.effects)
+        if self.effects.lost:
+            yield f"  effects whose results could not be given back: {self.effects.lost:,}"
+            yield from _listed(self.effects.losses, self.effects.lost)
+        if self.unapplied:
+            yield f"  options changed in the recording, and not here: {len(self.unapplied):,}"
+            yield from _listed(self.unapplied, len(self.unapplied))
         if self.held:
             yield f"  held back from background tasks: {self.held:,}"
         if self.skipped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -119,6 +120,10 @@ class Republisher:
         self._types = EventTypes((), (), {})
         self._published = self._calls = self._errors = self._unhandled = self._skipped = 0
         self._skips: list[Skipped] = []
+        self._reconfigured = [
+            Skipped(seq, f"{plugin} was configured", _told(payload))
+            for seq, plugin, payload in stream.reconfigured()
+        ]
 
     @property
     def is_waiting(self) -> bool:
@@ -225,6 +230,7 @@ class Republisher:
             skipped=self._skipped,
             skips=tuple(self._skips),
             effects=self._recall.counts(),
+            unapplied=tuple(each for each in self._reconfigured if each.seq < (self._stream.previous or 0)),
             remarks=dict(self._types.remarks),
             **self._emissions.counts(is_over=is_over),
         )
@@ -233,3 +239,10 @@ class Republisher:
         recorder = self._bus.recorder
         if recorder is not None:
             recorder.put("mark", text, payload={"text": text, **more})
+
+
+def _told(payload: str) -> str:
+    """What a change of options was, as a person reads it."""
+    said = json.loads(payload) if payload else {}
+    old, new = said.get("old", {}), said.get("new", {})
+    return ", ".join(f"{option} {old.get(option)!r} -> {value!r}" for option, value in new.items())

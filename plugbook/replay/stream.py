@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _EVENT: Final = KINDS.index("event")
 _STATE: Final = KINDS.index("state")
 _CHANGE: Final = KINDS.index("change")
+_OK: Final = OUTCOMES.index("ok")
 _OPEN: Final = OUTCOMES.index("open")
 _SKIPPED: Final = OUTCOMES.index("skipped")
 _CHUNK_ROWS: Final = 2_000
@@ -186,6 +187,16 @@ class Stream:
                 site = plans[plan].sites[-1]
                 found.append((event, again, (site.plugin, site.name)))
         return found
+
+    def reconfigured(self) -> list[tuple[int, str, str]]:
+        """The changes of options that were made from outside, behind the first chosen event: seq, plugin, payload."""
+        return self._query(
+            "SELECT r.seq, p.text, r.payload FROM rows r JOIN names p ON p.id = r.plugin JOIN names n ON n.id = r.name "
+            f"WHERE r.kind = {_CHANGE} AND n.text = 'configure' AND r.outcome = {_OK} AND r.parent IS NULL "
+            "AND r.seq BETWEEN ? AND ? ORDER BY r.seq",
+            self._first,
+            self._last,
+        )
 
     def states(self, seq: int) -> dict[str, str]:
         """The lifecycle state of every plugin when everything before `seq` had happened."""

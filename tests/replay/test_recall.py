@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr
 
 from plugbook import Event, Host, Plugin, on, open_recording
 from plugbook.errors import EffectDeniedError, EffectReplayError, RecordedError
@@ -686,3 +687,57 @@ def test_what_one_process_fetched_another_replays_without_a_network(tmp_path):
         assert done.returncode == 0, done.stderr
         said.append(done.stdout)
     assert said[0] == said[1] == "[b'/usd', b'/chf']\n"
+
+
+def test_an_effect_without_a_result_to_give_back_is_not_as_recorded(tmp_path):
+    """The summary names the effect and the type of what it gave; the handler that asked gets the error."""
+
+    def connect() -> object:
+        return object()
+
+    def take(ctx, event):
+        try:
+            ctx.effect(connect)
+        except EffectReplayError as error:
+            return str(error)
+
+    _, recording = record(tmp_path / "a.plugbook", handler(take), numbers=range(2))
+    again, result, _, _ = replay(recording, handler(take))
+    assert all("its result, of type object, has no JSON form" in each for each in again[0])
+    assert (result.effects.matched, result.effects.lost) == (0, 2)
+    assert not result.same
+    assert "effects whose results could not be given back: 2\n" in str(result)
+    assert "connect: its result, of type object, has no JSON form" in str(result)
+
+
+def test_options_that_were_changed_in_the_recording_are_said_not_to_be(tmp_path):
+    """A replay leaves the options of its host alone, and says which change it has passed; secrets stay hidden."""
+
+    class Till(Plugin):
+        class Config(BaseModel):
+            currency: str = "EUR"
+            token: SecretStr = SecretStr("first-token")
+
+        @on(Asked)
+        def take(self, event):
+            """Its options do not matter here."""
+
+    with Host([Till]) as host:
+        recording = host.record(tmp_path / "a.plugbook")
+        host.start()
+        host.configure("till", currency="CHF")
+        host.publish(Asked(number=0))
+        host.configure("till", currency="USD", token="second-token")
+        host.publish(Asked(number=1))
+        host.publish(Asked(number=2))
+    with Host([Till]) as host, host.replay(recording.path, rate=None) as player:
+        host.start()
+        player.step(1)
+        assert not player.result.unapplied
+        player.play()
+        [change] = player.result.unapplied
+        assert change.topic == "till was configured"
+        assert "currency 'EUR'" not in change.reason
+        assert "currency 'CHF' -> 'USD'" in change.reason
+        assert "options changed in the recording, and not here: 1\n" in str(player.result)
+        assert "second-token" not in str(player.result)

@@ -64,12 +64,9 @@ def read(adapter: TypeAdapter[Any] | None, name: str, text: str) -> Any:
     Raises:
         EffectReplayError: it had no JSON form, or does not fit the function any more.
     """
-    if text.startswith(_LOST):
-        what = json.loads(text)["$lost"]["type"]
-        msg = (
-            f"the effect {name} cannot be given back: its result, of type {what}, has no JSON form. "
-            "Declare a function that returns data: text, numbers, lists, a model or a dataclass."
-        )
+    why = why_lost(text)
+    if why:
+        msg = f"the effect {name} cannot be given back: {why}"
         raise EffectReplayError(msg)
     if adapter is None:
         return json.loads(text)
@@ -83,6 +80,17 @@ def read(adapter: TypeAdapter[Any] | None, name: str, text: str) -> Any:
             f"returns now: {where + ': ' if where else ''}{first['msg']}"
         )
         raise EffectReplayError(msg) from error
+
+
+def why_lost(text: str) -> str:
+    """Why a result cannot come back from what `written` gave of it; ``""`` where it can."""
+    if not text.startswith(_LOST):
+        return ""
+    what = json.loads(text)["$lost"]["type"]
+    return (
+        f"its result, of type {what}, has no JSON form. "
+        "Declare a function that returns data: text, numbers, lists, a model or a dataclass."
+    )
 
 
 def describe_raised(error: BaseException) -> dict[str, Any]:

@@ -201,7 +201,8 @@ class PluginError(PlugbookError, RuntimeError):
 
     Attributes:
         plugin: the plugin's name.
-        phase: what it was doing: ``import``, ``load``, ``__init__``, ``start``, ``stop``, ``handle`` or ``cleanup``.
+        phase: what it was doing: ``import``, ``load``, ``__init__``, ``start``, ``stop``, ``handle`` or ``cleanup``; in a
+            reload also ``snapshot``, ``migrate``, ``restore``, ``health`` or ``switch``.
     """
 
     def __init__(self, message: str, *, plugin: str | None = None, phase: str | None = None) -> None:
@@ -212,6 +213,34 @@ class PluginError(PlugbookError, RuntimeError):
 
 class RemovedError(PluginError):
     """A plugin uses something that its host no longer offers; the message says what to use instead."""
+
+
+class StateError(PluginError):
+    """What a plugin gives as its state is no plain data, or cannot be brought back by the code that there is now.
+
+    Attributes:
+        path: where in the state, or the name of the class.
+    """
+
+    def __init__(
+        self, message: str, *, path: str = "", plugin: str | None = None, phase: str | None = None
+    ) -> None:
+        super().__init__(message, plugin=plugin, phase=phase)
+        self.path = path
+
+
+class ReloadError(PluginError):
+    """New code of a plugin could not take over; the generation that was running goes on, untouched.
+
+    Attributes:
+        generation: the number of the one that goes on.
+    """
+
+    def __init__(
+        self, message: str, *, plugin: str | None = None, phase: str | None = None, generation: int = 0
+    ) -> None:
+        super().__init__(message, plugin=plugin, phase=phase)
+        self.generation = generation
 
 
 class ManifestError(PlugbookError, ValueError):

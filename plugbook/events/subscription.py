@@ -119,6 +119,7 @@ class Subscription:
         number: counts the registrations.
         on_failure: told when a call fails or takes too long, or None.
         instead: given the events in place of the handler, while that is not to be called, or None.
+        is_waiting: whether it gets no event before it takes the place of another one.
     """
 
     target: Target
@@ -135,6 +136,7 @@ class Subscription:
     number: int = 0
     on_failure: OnFailure | None = None
     instead: Instead | None = None
+    is_waiting: bool = False
     is_async: bool = field(init=False)
     _sources: Patterns | None = field(init=False, repr=False, default=None)
     _plans: weakref.WeakSet[HandlerPlan] = field(init=False, repr=False, default_factory=weakref.WeakSet)

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from plugbook._clock import Clock, tick
 from plugbook.errors import PluginError
@@ -47,6 +47,24 @@ _log = logging.getLogger("plugbook.host")
 Listener = Callable[[], None]
 Follower = Callable[["PluginHandle"], object]
 Watcher = Callable[["PluginHandle"], Watch]
+
+
+_BORN: Final = (Request.RESOLVE, Request.LOAD, Request.START, Request.STARTED)
+_REBORN: Final = (Request.RELOAD,)
+
+
+class Stage(NamedTuple):
+    """Where a new generation of plugins stands before it takes over.
+
+    Attributes:
+        services: what is provided, without the former generation and with this one.
+        extensions: the extension points, in the same way.
+        restore: gives an instance the state that was kept for it.
+    """
+
+    services: Services
+    extensions: Extensions
+    restore: Callable[[Plugin], object]
 
 
 class Engine:
@@ -184,6 +202,42 @@ class Engine:
                 raise interrupt
         return error
 
+    def begin(self, handle: PluginHandle, scope: Scope, stage: Stage) -> None:
+        """Make an instance and start it beside the one that runs; nobody sees what it offers or listens to yet.
+
+        Args:
+            handle: of a generation that is not the host's yet.
+            scope: what it holds.
+            stage: where it stands.
+        """
+        handle.scope = scope
+        self._run_start(handle, scope, stage)
+
+    def succeed(self, handle: PluginHandle, generation: PluginHandle, reason: str, begun: int) -> None:
+        """Have the plugin be another generation of itself, which was begun; one that is new goes the whole way."""
+        requests = _REBORN if handle.is_active else _BORN
+        for request in requests:
+            next_state(handle.name, handle.state, request)
+            if request is requests[-1]:
+                self._note_former(handle)
+                handle.take_over(generation)
+            self._move(handle, request, reason, begun)
+        self.watch_anew(handle)
+        self.describe(handle)
+
+    def watch_anew(self, handle: PluginHandle) -> None:
+        """Let what becomes of a plugin's failures be what holds now, for handlers that are connected, too."""
+        if self.watcher is None or handle.context is None:
+            return
+        watch = handle.context.watch = self.watcher(handle)
+        for each in self.bus.subscriptions:
+            if each.plugin == handle.name:
+                each.policy, each.on_failure = watch.policy, watch.on_call
+
+    def close(self, handle: PluginHandle, error: BaseException | None = None) -> BaseException | None:
+        """Run the cleanups of a generation that is not the host's; failures come back, noted on `error` if there is one."""
+        return self._close_scope(handle, error)
+
     def unload(self, handle: PluginHandle, reason: str = "") -> None:
         """Drop the plugin's code, and the modules that only it brought in."""
         after = next_state(handle.name, handle.state, Request.UNLOAD)
@@ -204,36 +258,39 @@ class Engine:
 
     # -- inside -----------------------------------------------------------------------------------
 
-    def _run_start(self, handle: PluginHandle, scope: Scope) -> None:
+    def _run_start(self, handle: PluginHandle, scope: Scope, stage: Stage | None = None) -> None:
         plugin_class = handle.plugin_class
         if plugin_class is None:
             msg = f"{handle.name} has no class: it was not loaded"
             raise PluginError(msg, plugin=handle.name, phase="start")
         before = runners(self.bus)
         try:
-            self._make_and_start(handle, plugin_class, scope)
+            self._make_and_start(handle, plugin_class, scope, stage)
         finally:
             handle.begun.update(runners(self.bus) - before)
 
-    def _make_and_start(self, handle: PluginHandle, plugin_class: type[Plugin], scope: Scope) -> None:
+    def _make_and_start(
+        self, handle: PluginHandle, plugin_class: type[Plugin], scope: Scope, stage: Stage | None
+    ) -> None:
         instance = handle.instance = plugin_class()
         context = Context(
             handle.name,
             handle.config,
             bus=self.bus,
             scope=scope,
-            services=self.services,
+            services=self.services if stage is None else stage.services,
             effects=self.effects,
-            extensions=self.extensions,
+            extensions=self.extensions if stage is None else stage.extensions,
             watch=self.watcher(handle) if self.watcher is not None else Watch(),
+            is_waiting=stage is not None,
         )
         instance.ctx = handle.context = context
+        if stage is not None:
+            stage.restore(instance)
         self.deprecations.watch(context, handle.manifest, handle.given)
         for point in points_of(plugin_class):
             context.declare(point)
-        result = instance.start(context)
-        if must_be_awaited(result):
-            self.bus.loop.run(_awaited(result))
+        self.awaited(instance.start(context))
         for spec in type(instance).handlers():
             method = getattr(instance, spec.method)
             context.subscribe(
@@ -249,13 +306,15 @@ class Engine:
             )
         contribute_marked(instance, context)
 
+    def awaited(self, result: Any) -> Any:
+        """What a call of a plugin's method gives, where that is still to be awaited, too."""
+        return self.bus.loop.run(_awaited(result)) if must_be_awaited(result) else result
+
     def _close_scope(self, handle: PluginHandle, error: BaseException | None) -> BaseException | None:
         """Close the scope and let go of the instance; failures come back, noted on `error` if there is one."""
-        scope, instance = handle.scope, handle.instance
+        scope = handle.scope
+        self._note_former(handle)
         handle.scope = handle.context = handle.instance = None
-        if instance is not None:
-            handle.former = [ref for ref in handle.former if ref() is not None]
-            handle.former.append(weakref.ref(instance))
         if scope is None:
             return None
         try:
@@ -266,6 +325,12 @@ class Engine:
             for failure in getattr(failures, "exceptions", (failures,)):
                 error.add_note(f"cleaning up failed too: {type(failure).__name__}: {failure}")
         return None
+
+    def _note_former(self, handle: PluginHandle) -> None:
+        """Keep in mind the instance that is about to go."""
+        if handle.instance is not None:
+            handle.former = [ref for ref in handle.former if ref() is not None]
+            handle.former.append(weakref.ref(handle.instance))
 
     @contextmanager
     def _transition(self, handle: PluginHandle, request: Request, reason: str) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.plugins.leaks import Holder
 from plugbook.plugins.lifecycle import State
@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from plugbook.plugins.context import Context
     from plugbook.plugins.leaks import Runner
     from plugbook.plugins.manifest import Manifest
+    from plugbook.plugins.reloading.stale import Remains
     from plugbook.plugins.resolving.resolution import Problem
     from plugbook.plugins.scope import Scope
     from plugbook.plugins.settings.layers import Layers, Said
+
+_OF_A_GENERATION: Final = (
+    *("manifest", "plugin_class", "options", "edits", "layers", "config"),
+    *("instance", "context", "scope", "load_ns", "start_ns", "begun"),
+)
 
 PluginName = str | type[Plugin] | Buildable
 
@@ -55,6 +61,7 @@ class PluginHandle:
         generation: how often its code was loaded.
         former: its instances that should be gone.
         begun: the threads and tasks that came to life while it started, as far as they are alive.
+        remains: the generations that were replaced, and of which something may be alive.
     """
 
     manifest: Manifest
@@ -78,6 +85,7 @@ class PluginHandle:
     generation: int = 0
     former: list[weakref.ref[Plugin]] = field(default_factory=list)
     begun: weakref.WeakSet[Runner] = field(default_factory=weakref.WeakSet)
+    remains: list[Remains] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -88,6 +96,12 @@ class PluginHandle:
     def given(self) -> list[str]:
         """All the names of the options that it was given when it was validated, wherever that was said."""
         return self.layers.names() if self.layers is not None else list(self.options)
+
+    def take_over(self, generation: PluginHandle) -> None:
+        """Be what another generation of the plugin is, which was made beside it."""
+        for name in _OF_A_GENERATION:
+            setattr(self, name, getattr(generation, name))
+        self.generation += 1
 
     def holder(self) -> Holder:
         """What of it can be found where something is left or held."""

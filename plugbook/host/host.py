@@ -253,13 +253,15 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
         return self._registry.plan(action, name_of(name))
 
     def leaks(self) -> Leaks:
-        """What stopped or removed plugins left behind: threads, tasks, subscriptions, instances."""
+        """What stopped or removed plugins left behind, and former generations of those that were reloaded."""
         if self.bus.recorder is not None:
             self.bus.recorder.flush()  # what is not written yet still holds handlers
         suspects = [*self._registry.handles.values(), *self._requests.removed]
         running = [each.holder() for each in suspects if each.instance is not None]
         idle = [each.holder() for each in suspects if each.instance is None]
-        return Leaks(dict.fromkeys(leak for each in idle for leak in find_leaks(each, self.bus, running)))
+        leaks = dict.fromkeys(leak for each in idle for leak in find_leaks(each, self.bus, running))
+        stale = (leak for each in suspects for remains in each.remains for leak in remains.find())
+        return Leaks((*leaks, *stale))
 
     def on_change(self, listener: Callable[[], None]) -> Disconnect:
         """Call `listener` after every change of a state or of the set of plugins, on whichever thread."""
@@ -310,15 +312,22 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
         return self._request(lambda: self._requests.carry_out(self.plan("restart", name)).check())
 
     def reload(self, name: PluginName) -> Changes | Work[Changes]:
-        """As `restart`, importing the plugin's code afresh in between.
+        """Let the code that is in a plugin's files now take over from the one that runs; see `Generations`.
 
-        A class that was given to the host directly has no code to import: it gets a new instance.
+        The new generation is imported, gets the state of the old one, starts and shows that it is well; then the
+        old one goes, in one step. Where any of that fails, the old one goes on as if nothing had happened. Who
+        depends on the plugin goes on, is told by its `on_reload`, and is restarted if its manifest says
+        ``restart_with``. What a plugin may define for this is in `Keeping`.
+
+        A class that cannot be found in a file, as those of cells, gets a new instance of the same code. What is
+        not active is loaded again, and started.
 
         Raises:
             UnknownPluginError: there is no such plugin.
-            PluginError: the new code could not be loaded, or something did not start again.
+            ReloadError: the new generation could not take over.
+            PluginError: something else did not start again.
         """
-        return self._request(lambda: self._requests.carry_out(self.plan("reload", name)).check())
+        return self._request(lambda: self._requests.reload(name_of(name)).check())
 
     def add(
         self, plugin: PluginClass, *, config: Mapping[str, Any] | None = None, replace: bool = False
@@ -329,8 +338,8 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
             plugin: its class, or what `plugin` returns.
             config: its options.
             replace: take the place of the plugin of that name, keeping the options that the new class
-                takes, unless new ones are given; what was stopped for it starts again. If the new one
-                fails to start, it stays, failed.
+                takes, unless new ones are given, and its state, as `reload` does. If the new one cannot
+                start, the one that runs goes on.
 
         Raises:
             ManifestError: it is no plugin class, or there is one of that name.

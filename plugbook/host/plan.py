@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from plugbook.errors import PluginError
+from plugbook.errors import PluginError, ReloadError
+from plugbook.plugins.leaks import Leaks
 from plugbook.trace.telling import place_of, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from plugbook.plugins.leaks import Leak
     from plugbook.plugins.resolving.mending import Mend
     from plugbook.plugins.resolving.resolution import Problem
+
+
+_EXPLAINED: Final = ("add", "configure", "reload")
+"""What was done with a reason that people are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +26,7 @@ class Step:
     """One plugin's part of a request.
 
     Attributes:
-        action: ``start``, ``stop``, ``load``, ``unload``, ``add`` or ``configure``.
+        action: ``start``, ``stop``, ``load``, ``unload``, ``add``, ``configure``, ``reload``, ``tell`` ...
         plugin: whose.
         because: why it is part of it.
     """
@@ -66,6 +72,27 @@ class Plan:
     __repr__ = __str__
 
 
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A plugin has other code now, or a new instance of the same.
+
+    Attributes:
+        plugin: which one.
+        old: the number of the generation that was replaced; 0 where there was none.
+        new: the number of the one that runs.
+        kept: what became of its state.
+        duration_ns: how long all of it took, from the snapshot to the last cleanup.
+        stale: looks for what is alive of the old generation.
+    """
+
+    plugin: str
+    old: int
+    new: int
+    kept: str
+    duration_ns: int
+    stale: Callable[[], list[Leak]] = field(repr=False)
+
+
 @dataclass(slots=True)
 class Changes:
     """What a request did.
@@ -74,16 +101,23 @@ class Changes:
         done: the steps that succeeded, in order.
         failed: what failed, by plugin.
         blocked: the plugins that could not be started, and why.
+        generations: the plugins that have other code now.
     """
 
     done: list[Step] = field(default_factory=list)
     failed: dict[str, BaseException] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
+    generations: list[Generation] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
         """Whether everything succeeded."""
         return not self.failed and not self.blocked
+
+    @property
+    def stale(self) -> Leaks:
+        """What is alive at this moment of the generations that others have replaced, and who holds it."""
+        return Leaks(leak for each in self.generations for leak in each.stale())
 
     def check(self) -> Changes:
         """Raise if anything failed or was blocked; otherwise the changes themselves.
@@ -95,7 +129,10 @@ class Changes:
             return self
         first = next(iter(self.failed), None)
         msg = "; ".join(self._troubles())
-        raise PluginError(msg, plugin=first, phase="start") from self.failed.get(first or "")
+        error = self.failed.get(first or "")
+        if isinstance(error, ReloadError):
+            raise error
+        raise PluginError(msg, plugin=first, phase="start") from error
 
     def _troubles(self) -> list[str]:
         failed = [f"{name} failed: {tell(error)}{_at(error)}" for name, error in self.failed.items()]
@@ -104,7 +141,7 @@ class Changes:
     def __str__(self) -> str:
         verbs: dict[str, list[str]] = {}
         for step in self.done:
-            aside = f" ({step.because})" if step.action in ("add", "configure") and step.because else ""
+            aside = f" ({step.because})" if step.action in _EXPLAINED and step.because else ""
             verbs.setdefault(step.action, []).append(step.plugin + aside)
         done = [f"{_past(action)} {', '.join(names)}" for action, names in verbs.items()]
         return "\n".join(done + self._troubles()) or "nothing to do"
@@ -118,7 +155,7 @@ def _at(error: BaseException) -> str:
 
 
 def _past(verb: str) -> str:
-    irregular = {"stop": "stopped", "configure": "configured", "release": "released"}
+    irregular = {"stop": "stopped", "configure": "configured", "release": "released", "tell": "told"}
     return irregular.get(verb, f"{verb}ed")
 
 

@@ -157,6 +157,11 @@ class Registry:
                 found |= dict.fromkeys((*self.members_of(member), member))
         return tuple(found)
 
+    def whole_of(self, name: str) -> list[str]:
+        """A plugin and its members, as they start."""
+        rank = self.ranks()
+        return sorted((*self.members_of(name), name), key=lambda each: rank.get(each, len(rank)))
+
     def bundles_of(self, name: str) -> tuple[str, ...]:
         """The bundles on this host that a plugin is in, the nearest first; none of what is not there."""
         bundle = self.handles[name].manifest.bundle if name in self.handles else ""
@@ -247,8 +252,29 @@ class Registry:
         return self._plan_again("restart", handle, self.plan_stop(handle).steps, ())
 
     def _plan_reload(self, handle: PluginHandle) -> Plan:
+        if handle.is_active:
+            name = handle.name
+            reloads = (
+                Step("reload", each, "" if each == name else self._made_of(each))
+                for each in self.whole_of(name)
+            )
+            return Plan("reload", name, (*reloads, *self.restarts_with(handle)))
         unloads = self._unloads(handle) or (Step("unload", handle.name),)
         return self._plan_again("reload", handle, self._stops(handle), (*unloads, Step("load", handle.name)))
+
+    def restarts_with(self, handle: PluginHandle) -> tuple[Step, ...]:
+        """Stop and start again who asks for that where this plugin, or a member of it, is reloaded."""
+        whole = set(self.whole_of(handle.name))
+        because: dict[str, str] = {}
+        for name, each in self.handles.items():
+            if each.is_active and name not in whole and not whole.isdisjoint(each.manifest.restart_with):
+                because |= {step.plugin: step.because for step in self.plan_stop(each).steps}
+                because[name] = f"it restarts with {handle.name}"
+        stops = self.in_stop_order(name for name in because if name not in whole)
+        return (
+            *(Step("stop", name, because[name]) for name in stops),
+            *(Step("start", name, because[name]) for name in reversed(stops)),
+        )
 
     def _stops(self, handle: PluginHandle) -> tuple[Step, ...]:
         whole = (handle.name, *self.members_of(handle.name))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from plugbook.errors import LifecycleError, PluginError
-from plugbook.host.plan import Changes, Step
+from plugbook.host.generations import Code, Generations
+from plugbook.host.plan import Changes, Plan, Step
 from plugbook.plugins.authoring.bundle import members_of, unfold
 from plugbook.plugins.lifecycle import State
 from plugbook.plugins.settings.fields import accepted
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from plugbook.host.engine import Engine
     from plugbook.host.handle import PluginHandle
-    from plugbook.host.plan import Plan
     from plugbook.host.registry import Registry
     from plugbook.plugins.authoring.bundle import Entry
     from plugbook.plugins.finding.discovery import Found
@@ -43,6 +44,7 @@ class Requests:
         self._engine = engine
         self._admit = admit
         self._is_started = False
+        self._generations = Generations(registry, engine, self._bring, self._remove)
 
     def start_all(self) -> Changes:
         """Start every plugin that can start, in dependency order."""
@@ -93,17 +95,26 @@ class Requests:
             options |= self._options_of_members(plugin_class)
         entries = tuple(unfold(manifest, plugin_class, options))
         self._check(entries, manifest.name, edits)  # before anything is stopped for it
-        if old.is_active:
-            stopped = [step.plugin for step in reversed(self._registry.plan_stop(old).steps)]
-        else:
-            stopped = self._registry.stopped_with(old)
+        because = _without(dropped)
+        if old.is_active and plugin_class is not None:
+            code = Code(manifest, plugin_class, options, edits, note=because)
+            return self._swap(old, lambda: code)
+        stopped = self._registry.stopped_with(old)
         changes = self._remove(old)
         handle = self._register(manifest, plugin_class, options)
         handle.generation, handle.edits = old.generation, edits
-        because = f"without {', '.join(dropped)}, which it no longer takes" if dropped else ""
         changes.done.append(Step("add", manifest.name, because))
         again = [name for name in stopped if name in self._registry.handles]
         return self.start_if_running(again or [manifest.name], changes)
+
+    def reload(self, name: str) -> Changes:
+        """Let the next generation of a plugin take over; one that is not active is loaded anew, and started."""
+        handle = self._registry[name]
+        if not handle.is_active:
+            return self.carry_out(self._registry.plan("reload", name))
+        return self._swap(
+            handle, lambda: self._generations.code_of(handle, partial(self._still_taken, handle))
+        )
 
     def discover(self, found: Iterable[Found]) -> Changes:
         """Put plugins on the host that were found; of each the version that fits best."""
@@ -154,6 +165,27 @@ class Requests:
 
     # -- steps ------------------------------------------------------------------------------------
 
+    def _swap(self, handle: PluginHandle, renew: Callable[[], Code]) -> Changes:
+        """Let another generation take over, and restart who asks for that."""
+        entry_point, was_imported = handle.manifest.entry_point, handle.is_imported
+        changes = self._generations.swap(handle, renew)
+        if changes.failed.get(handle.name) is not None:
+            return changes
+        if was_imported and not handle.is_imported:
+            self._engine.loader.unload(entry_point)
+        again = self.carry_out(Plan("reload", handle.name, self._registry.restarts_with(handle)))
+        changes.done += again.done
+        changes.failed |= again.failed
+        changes.blocked |= again.blocked
+        return changes
+
+    def _still_taken(
+        self, handle: PluginHandle, plugin_class: type[Plugin]
+    ) -> tuple[dict[str, Any], tuple[Said, ...], str]:
+        """Of a plugin's options and live edits what a class still takes, and what is said of the others."""
+        options, edits, dropped = _kept(handle, plugin_class)
+        return options | self._options_of_members(plugin_class), edits, _without(dropped)
+
     def _register(
         self, manifest: Manifest, plugin_class: type[Plugin] | None, options: Mapping[str, Any]
     ) -> PluginHandle:
@@ -162,9 +194,13 @@ class Requests:
         for entry in entries:
             self._registry.check_free(entry.manifest.name)
         for entry in entries:
-            handle = self._registry.add(*entry)
-            self._engine.note("add", handle)
-            self._admit(handle)
+            handle = self._bring(entry)
+        return handle
+
+    def _bring(self, entry: Entry) -> PluginHandle:
+        handle = self._registry.add(*entry)
+        self._engine.note("add", handle)
+        self._admit(handle)
         return handle
 
     def _remove(self, handle: PluginHandle) -> Changes:
@@ -277,9 +313,7 @@ class Requests:
         for entry in members:
             known = self._registry.handles.get(entry.manifest.name)
             if known is None:
-                handle_of_member = self._registry.add(*entry)
-                self._engine.note("add", handle_of_member)
-                self._admit(handle_of_member)
+                self._bring(entry)
             elif known.scope is None and known.plugin_class is not entry.plugin_class:
                 known.plugin_class = entry.plugin_class
                 self._registry.complete(known, entry.manifest)
@@ -297,6 +331,12 @@ class Requests:
             changes.done.append(step)
         else:
             changes.failed[step.plugin] = error
+
+
+def _without(dropped: Iterable[str]) -> str:
+    """What is said of options that a new class does not take."""
+    names = ", ".join(dropped)
+    return f"without {names}, which it no longer takes" if names else ""
 
 
 def _kept(

@@ -51,6 +51,8 @@ class Context(Asking, Extending):
         effect: performs a call that touches the world, ``ctx.effect(fetch, url)``, so that a replay need not; see `Effect`.
         state: an empty namespace at each start, for what a plugin written as functions keeps between calls.
         watch: what becomes of its failures; the host's to change.
+        is_waiting: whether its handlers get no events yet, as those of a generation that has to prove itself; the
+            host's to change.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Context(Asking, Extending):
         effects: EffectRules,
         extensions: Extensions,
         watch: Watch = Watch(),  # noqa: B008 (it is immutable)
+        is_waiting: bool = False,
     ) -> None:
         self.plugin = plugin
         self.config: Any = NoConfig(plugin) if config is None else frozen(config, plugin)
@@ -72,6 +75,7 @@ class Context(Asking, Extending):
         self.clock = PluginClock(self.effect, effects)
         self.state = SimpleNamespace()
         self.watch = watch
+        self.is_waiting = is_waiting
         self._bus = bus
         self._scope = scope
         self._services = services
@@ -95,7 +99,9 @@ class Context(Asking, Extending):
 
     def subscribe(self, target: Target, handler: Handler, **options: Any) -> Disconnect:
         """Listen from now on until the plugin stops, as `on` does for methods; see `Bus.subscribe`."""
-        watched = {"policy": self.watch.policy, "on_failure": self.watch.on_call}
+        watched: dict[str, Any] = {"policy": self.watch.policy, "on_failure": self.watch.on_call}
+        if self.is_waiting:
+            watched["is_waiting"] = True
         disconnect = self._bus.subscribe(target, handler, plugin=self.plugin, **(watched | options))
         self._scope.adopt("subscription", getattr(handler, "__qualname__", repr(target)), disconnect)
         return disconnect

@@ -59,6 +59,7 @@ class Request(StrEnum):
     FAIL = "fail"
     QUARANTINE = "quarantine"
     RELEASE = "release"
+    RELOAD = "reload"
     UNLOAD = "unload"
 
 
@@ -86,6 +87,7 @@ TRANSITIONS: Final[dict[State, dict[Request, State]]] = {
     },
     State.ACTIVE: {
         Request.STOP: State.STOPPING,
+        Request.RELOAD: State.ACTIVE,  # another generation of its code has taken over, in one step
     },
     State.STOPPING: {
         Request.STOPPED: State.STOPPED,

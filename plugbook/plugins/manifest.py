@@ -203,6 +203,7 @@ class Manifest(BaseModel):
             or ``invoicing==2.0``.
         needs: capabilities that some plugin must provide, such as ``invoicing>=1``.
         requires_host: the API versions of a host that it runs on, such as ``>=2,<3``; ``""`` for any.
+        restart_with: plugins with whose reload this one is restarted, as it would go on with what they gave it.
         members: of a bundle, the names of the plugins that it is made of.
         bundle: of a member, the name of its bundle.
         policy: what the host does where it fails: ``continue``, ``raise``, ``quarantine``, or a `Restart`.
@@ -221,6 +222,7 @@ class Manifest(BaseModel):
     provides: _Capabilities = ()
     needs: _Relations = ()
     requires_host: _Range = ""
+    restart_with: _Names = ()
     members: _Names = ()
     bundle: str = ""
     policy: Policy = "continue"
@@ -230,7 +232,7 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _does_not_mean_itself(self) -> Manifest:
-        for field in ("requires", "optional", "conflicts"):
+        for field in ("requires", "optional", "conflicts", "restart_with"):
             if any(split(text).name == self.name for text in getattr(self, field)):
                 msg = f"{field} names the plugin {self.name!r} itself. Take it out."
                 raise ValueError(msg)

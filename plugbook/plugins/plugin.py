@@ -19,8 +19,14 @@ from plugbook.events.event import Event
 from plugbook.events.middleware import layer_problem
 from plugbook.events.subscription import Source, source_problem
 from plugbook.events.topics import compile_pattern
-from plugbook.plugins.authoring.inheritance import inherited_config, inherited_fields, inherited_layers
+from plugbook.plugins.authoring.inheritance import (
+    RELATIONS,
+    inherited_config,
+    inherited_fields,
+    inherited_layers,
+)
 from plugbook.plugins.manifest import Manifest, kebab, make_manifest
+from plugbook.plugins.reloading.keeping import CALLED, HANDLER_MARK, Keeping, is_defined, problem_of
 from plugbook.plugins.warning import warn
 from plugbook.trace.telling import show_place
 
@@ -35,11 +41,10 @@ Target = type[Event] | str
 Predicate = Callable[[Any], object]
 F = TypeVar("F", bound=Callable[..., Any])
 
-_INHERITED = ("version", "requires", "optional", "conflicts", "provides", "needs", "requires_host", "policy")
+_INHERITED = ("version", *RELATIONS, "requires_host", "policy")
 _KEYWORDS = ("name", *_INHERITED, "summary")
 _BESIDES = ("middleware",)
 """Class keywords that are no part of the manifest."""
-_MARK = "__plugbook_on__"
 PLACE = "__plugbook_place__"
 """Under this name a class that no class statement made says where it was written."""
 WITHIN = "__plugbook_within__"
@@ -138,7 +143,7 @@ def on(
         _check_target(spec, place)
         _check_options(spec, place, is_async=inspect.iscoroutinefunction(method))
         # Decorators apply from the bottom up; the specs are kept as they are read.
-        setattr(method, _MARK, (spec, *getattr(method, _MARK, ())))
+        setattr(method, HANDLER_MARK, (spec, *getattr(method, HANDLER_MARK, ())))
         return method
 
     if isinstance(target, FunctionType):
@@ -150,14 +155,14 @@ def on(
     return mark
 
 
-class Plugin:
+class Plugin(Keeping):
     """What extends an application: subclass it, and give the manifest as class keywords.
 
     Class keywords: `name` (default: the class name in kebab-case), `version` (default 0.0.0), and `summary`
     (default: the docstring's first line). `requires`, `optional` and `conflicts` name other plugins, as text
     with a range of versions: ``["ledger>=1,<3"]``. `provides` and `needs` name capabilities, which any
     plugin may offer: ``["invoicing"]``. `requires_host` is a range of API versions of the host, such as
-    ``">=2,<3"``. `policy` says what the host does about a failing handler or background task: ``"continue"`` with
+    ``">=2,<3"``. `restart_with` names the plugins with whose reload this one is restarted. `policy` says what the host does about a failing handler or background task: ``"continue"`` with
     the others (the default), ``"raise"`` it where the event was published, ``"restart"`` the plugin, or
     ``"quarantine"`` it; see `Restart`. `middleware` wraps every handler of the plugin, the first layer outermost:
     ``[retry(3)]``. What a subclass of a plugin inherits is said in `plugbook.plugins.authoring.inheritance`.
@@ -167,7 +172,8 @@ class Plugin:
 
     A nested pydantic model called ``Config`` describes its options. They change while the plugin runs, which it
     is told by `on_config_change`; see `Host.configure`. An instance is made without
-    arguments for each generation of the code; what a plugin takes, it takes in `start`, through `ctx`.
+    arguments for each generation of the code; what a plugin takes, it takes in `start`, through `ctx`. What it may
+    define to keep its state through a reload is in `Keeping`.
 
     Example:
         >>> class Greeter(Plugin, version="1.0", requires=["names>=2"]):
@@ -214,6 +220,7 @@ class Plugin:
         _check_init(cls, place)
         _check_start(cls, place)
         _check_listener(cls, place)
+        _check_keeping(cls, place)
         cls._handlers = _collect_handlers(cls)
         _warn_of_uncalled(cls, place)
 
@@ -334,6 +341,15 @@ def _check_listener(cls: type[Plugin], place: str) -> None:
     _check_called(cls, place, "on_config_change(self, old, new)", "the old and the new configuration")
 
 
+def _check_keeping(cls: type[Plugin], place: str) -> None:
+    for written, arguments in CALLED.items():
+        if is_defined(cls, written.partition("(")[0]):
+            _check_called(cls, place, written, arguments)
+    if problem := problem_of(cls):
+        msg = f"{place}: {problem}."
+        raise ManifestError(msg, plugin=cls.manifest.name)
+
+
 def _check_called(
     cls: type[Plugin], place: str, wanted: str, arguments: str, *, instead_of_yield: str = ""
 ) -> None:
@@ -360,7 +376,7 @@ def _warn_of_uncalled(cls: type[Plugin], place: str) -> None:
     functions = {name: value for name, value in vars(cls).items() if isinstance(value, FunctionType)}
     used = {used for function in functions.values() for used in _names_in(function.__code__)}
     for name, remedy in _NEVER_CALLED.items():
-        if name in functions and name not in used and not hasattr(functions[name], _MARK):
+        if name in functions and name not in used and not hasattr(functions[name], HANDLER_MARK):
             msg = f"{place}: nobody calls {name}. {remedy.format(name=name)}."
             warn(msg, PlugbookWarning)
 
@@ -380,7 +396,7 @@ def _collect_handlers(cls: type[Plugin]) -> tuple[HandlerSpec, ...]:
     for base in reversed(cls.__mro__):
         for name, attribute in vars(base).items():
             function = attribute.__func__ if isinstance(attribute, staticmethod | classmethod) else attribute
-            marks: tuple[HandlerSpec, ...] = getattr(function, "__dict__", {}).get(_MARK, ())
+            marks: tuple[HandlerSpec, ...] = getattr(function, "__dict__", {}).get(HANDLER_MARK, ())
             if marks:
                 found[name] = marks
             elif name in found and attribute is None:

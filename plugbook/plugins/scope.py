@@ -179,7 +179,7 @@ class Scope:
             BaseException: an interrupt arrived; all of them ran, and failures are its cause.
         """
         failures: Failures = []
-        with _first_interrupt_waits(failures):
+        with first_interrupt_waits(failures):
             if not self._claim():
                 return
             try:
@@ -378,7 +378,7 @@ class _Cleanup:
 
 
 @contextmanager
-def _first_interrupt_waits(failures: Failures) -> Iterator[None]:
+def first_interrupt_waits(failures: Failures) -> Iterator[None]:
     """Hold the first Ctrl-C back until the block has ended; a second one is raised where it arrives.
 
     Python may raise a KeyboardInterrupt between calling a cleanup and its first line, and nobody could

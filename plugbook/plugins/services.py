@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from plugbook.errors import ServiceError, suggestion
@@ -22,7 +24,25 @@ class Services:
     """
 
     def __init__(self) -> None:
-        self._provided: dict[type, tuple[str, Any]] = {}
+        self._now = _Provided()
+
+    def stage(self, plugins: Collection[str]) -> Services:
+        """What would be provided without these plugins, for new generations of them; nobody else sees what they add."""
+        staged = Services()
+        staged._now.by_type = {
+            kind: entry for kind, entry in self._now.by_type.items() if entry[0] not in plugins
+        }
+        return staged
+
+    def join(self, staged: Services, plugins: Collection[str]) -> None:
+        """In one step, provide what these plugins provide on the stage, and nothing else of theirs.
+
+        From then on the stage is no copy any more: what is provided there is provided here.
+        """
+        others = {kind: entry for kind, entry in self._now.by_type.items() if entry[0] not in plugins}
+        theirs = {kind: entry for kind, entry in staged._now.by_type.items() if entry[0] in plugins}
+        self._now.by_type = others | theirs
+        staged._now = self._now
 
     def provide(self, plugin: str, kind: type[T], service: T) -> Disconnect:
         """Offer `service` under `kind`; returns what takes it back.
@@ -31,7 +51,7 @@ class Services:
             ServiceError: somebody provides that type already, or the object is not one of that type.
         """
         _check_kind("provide(Store, store)", kind)
-        holder = self._provided.get(kind)
+        holder = self._now.by_type.get(kind)
         if holder is not None:
             msg = (
                 f"{plugin} cannot provide {kind.__qualname__}: {holder[0]} does already. "
@@ -45,32 +65,37 @@ class Services:
             )
             raise ServiceError(msg)
         entry = (plugin, service)
-        self._provided[kind] = entry
+        self._now.by_type[kind] = entry
 
         def withdraw() -> None:
-            if self._provided.get(kind) is entry:
-                del self._provided[kind]
+            if self._now.by_type.get(kind) is entry:
+                del self._now.by_type[kind]
 
         return withdraw
 
     def get(self, kind: type[T]) -> T:
         """The object provided under `kind`, or the only one under a subclass of it.
 
+        A class counts as another one of its name in the same module: who has imported it before its plugin was
+        reloaded gets what is provided under its later self.
+
         Raises:
             ServiceError: nobody provides it, or several provide subclasses of it.
         """
         _check_kind("get(Store)", kind)
-        if kind in self._provided:
-            found: T = self._provided[kind][1]
+        provided = self._now.by_type
+        if kind in provided:
+            found: T = provided[kind][1]
             return found
-        under = [entry for provided, entry in self._provided.items() if _is_below(provided, kind)]
+        under = [entry for each, entry in provided.items() if _is_below(each, kind)]
+        under = under or [entry for each, entry in provided.items() if _is_namesake(each, kind)]
         if len(under) == 1:
             return under[0][1]  # type: ignore[no-any-return]
         if under:
             who = ", ".join(sorted(plugin for plugin, _ in under))
             msg = f"{kind.__qualname__} is provided more than once, by {who}; ask for the subclass you mean."
             raise ServiceError(msg)
-        names = [provided.__qualname__ for provided in self._provided]
+        names = [each.__qualname__ for each in provided]
         msg = (
             f"nobody provides {kind.__qualname__}.{suggestion(kind.__qualname__, names)} "
             "A plugin offers it in start with ctx.provide; name that plugin in requires=."
@@ -79,7 +104,14 @@ class Services:
 
     def of(self, plugin: str) -> list[str]:
         """The names of the types that this plugin provides."""
-        return [kind.__qualname__ for kind, (owner, _) in self._provided.items() if owner == plugin]
+        return [kind.__qualname__ for kind, (owner, _) in self._now.by_type.items() if owner == plugin]
+
+
+@dataclass(slots=True)
+class _Provided:
+    """What is provided, as one thing that a stage and what it joins can share."""
+
+    by_type: dict[type, tuple[str, Any]] = field(default_factory=dict)
 
 
 def _check_kind(example: str, kind: object) -> None:
@@ -97,6 +129,13 @@ def _is_below(provided: type, kind: type) -> bool:
         return issubclass(provided, kind)
     except TypeError:  # list[int] and the like stand for themselves alone
         return False
+
+
+def _is_namesake(provided: object, kind: object) -> bool:
+    """Whether one is another definition of the other, as after a reload."""
+    if not (isinstance(provided, type) and isinstance(kind, type)):
+        return False
+    return (provided.__module__, provided.__qualname__) == (kind.__module__, kind.__qualname__)
 
 
 def _is_one(service: object, kind: type) -> bool:

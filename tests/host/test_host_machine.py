@@ -34,16 +34,18 @@ class Journal:
         self.out_of_order = []
         self.next_mishap = {}
 
-    def take(self, name, number):
-        token = (name, number, self.taken[name])
+    def take(self, name, number, instance):
+        token = (name, number, self.taken[name], instance)
         self.taken[name] += 1
         self.held[name].append(token)
         return token
 
     def give_back(self, token):
-        name = token[0]
-        if not self.held[name] or self.held[name].pop() != token:
+        name, *_, instance = token
+        held = [each for each in self.held[name] if each[-1] == instance]
+        if not held or held[-1] != token:
             self.out_of_order.append(token)
+        self.held[name] = [each for each in self.held[name] if each != token]
         self.returned[name] += 1
         self.mishap("cleanup", name)
 
@@ -63,7 +65,7 @@ def make(name, journal, *, is_async):
 
         def take_all(self, ctx):
             for number in range(3):
-                ctx.defer(journal.give_back, journal.take(name, number))
+                ctx.defer(journal.give_back, journal.take(name, number, id(self)))
                 if number == 1:
                     journal.mishap("start", name)
 

@@ -41,7 +41,7 @@ def test_a_replacement_of_the_same_name_is_no_leak_of_what_it_replaced():
         left = [leak.kind for leak in host.leaks()]
         assert "subscription" not in left
         assert "task" not in left
-        assert left.count("thread") == 1
+        assert left.count("stale thread") == 1
         ended.set()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,7 @@ class Listening(ABC):
         source: Source | None = None,
         middleware: Sequence[Middleware] = (),
         on_failure: OnFailure | None = None,
+        is_waiting: bool = False,
     ) -> Disconnect:
         """Call `handler` with every event that fits, until the returned function is called.
 
@@ -90,6 +91,7 @@ class Listening(ABC):
                 ``""`` stands for who publishes without being a plugin.
             middleware: what goes around the handler, from the outside in; see `plugbook.events.middleware`.
             on_failure: told, where the event is delivered, of each call that fails or takes too long.
+            is_waiting: get no event before `switch` lets it take the place of another generation's handlers.
 
         Raises:
             EventError: target, handler or an option cannot be.
@@ -109,9 +111,10 @@ class Listening(ABC):
             middleware=middleware,
             number=next(self._numbers),
             on_failure=on_failure,
+            is_waiting=is_waiting,
         )
         self._table.add(subscription)
-        self._record_change("subscribe", subscription)
+        self._record_change("subscribe", subscription, "it waits for the switch" if is_waiting else "")
 
         number = subscription.number
         if not plugin:
@@ -154,6 +157,15 @@ class Listening(ABC):
             self._record_change("subscribe", former, reason)
 
         return restore
+
+    def switch(self, plugins: Collection[str]) -> None:
+        """In one step, let the handlers of these plugins that wait take the place of those that do not.
+
+        Whatever is published meanwhile is handled once, by the former ones or by the new ones. To be called inside a
+        request, so that no handler of theirs runs.
+        """
+        for former in self._table.switch(plugins):
+            self._record_change("unsubscribe", former, "another generation has taken its place")
 
     def divert(self, plugin: str, instead: Instead | None) -> None:
         """Have the events of a plugin's handlers go to `instead` from now on, until this is called with None.

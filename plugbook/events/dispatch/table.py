@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,27 @@ class SubscriptionTable:
             subscription.leave()
         return former
 
+    def switch(self, plugins: Collection[str]) -> list[Subscription]:
+        """In one step, let the handlers of plugins that have waited be called, and their other ones no more.
+
+        An event that is queued goes to those that join: it is settled who gets it when its turn comes.
+
+        Returns:
+            Those that have left.
+        """
+        with self._lock:
+            theirs = [each for each in self._subscriptions.values() if each.plugin in plugins]
+            gone = [each for each in theirs if not each.is_waiting]
+            former = [replace(each) for each in gone]
+            left = {number: each for number, each in self._subscriptions.items() if each not in gone}
+            for each in theirs:
+                each.is_waiting = False
+            self._subscriptions = left
+            self.plans.clear()
+            for each in gone:
+                each.leave()
+        return former
+
     def divert(self, plugin: str, instead: Instead | None) -> None:
         """Have the events of all handlers of a plugin, later ones too, go to `instead`; None ends that."""
         with self._lock:
@@ -112,7 +133,8 @@ class SubscriptionTable:
         return Note("ok" if is_handled else "unhandled", why) if why else None
 
     def _ordered(self) -> tuple[Subscription, ...]:
-        return tuple(sorted(self._subscriptions.values(), key=self._place))
+        there = (each for each in self._subscriptions.values() if not each.is_waiting)
+        return tuple(sorted(there, key=self._place))
 
     def _place(self, subscription: Subscription) -> tuple[float, int, int]:
         rank = self._ranks.get(subscription.plugin, len(self._ranks))

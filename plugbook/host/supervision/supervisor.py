@@ -176,15 +176,7 @@ class Supervisor:
             record_change(self._bus, "policy", handle.name, told)
             self._engine.describe(handle)
         for name in (handle.name, *self._registry.members_of(handle.name)):
-            self._watch_anew(self._registry[name])
-
-    def _watch_anew(self, handle: PluginHandle) -> None:
-        watch = self.watch(handle)
-        if handle.context is not None:
-            handle.context.watch = watch
-        for each in self._bus.subscriptions:
-            if each.plugin == handle.name:
-                each.policy, each.on_failure = watch.policy, watch.on_call
+            self._engine.watch_anew(self._registry[name])
 
     def watch(self, handle: PluginHandle) -> Watch:
         """What becomes of a plugin's failures; of most plugins nobody is told."""

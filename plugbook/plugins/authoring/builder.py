@@ -164,6 +164,10 @@ class PluginBuilder(Buildable):
         """Name further capabilities that some plugin must provide."""
         return self._relate("needs", capabilities)
 
+    def restart_with(self, *plugins: str) -> Self:
+        """Name further plugins with whose reload it is restarted."""
+        return self._relate("restart_with", plugins)
+
     def middleware(self, *layers: Callable[..., Any]) -> Self:
         """Put further layers around its handlers, inside those that are there."""
         return self._state(middleware=[*(self._layers or ()), *layers])

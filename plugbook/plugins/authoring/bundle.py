@@ -17,7 +17,7 @@ from plugbook.plugins.config import check_options
 from plugbook.plugins.manifest import Manifest, make_manifest, split
 from plugbook.plugins.plugin import PLACE, WITHIN, Plugin, as_class, where_defined
 
-_NAMING: Final = ("requires", "optional", "conflicts")
+_NAMING: Final = ("requires", "optional", "conflicts", "restart_with")
 """The relations that name plugins, and not capabilities."""
 
 

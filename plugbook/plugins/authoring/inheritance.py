@@ -21,8 +21,8 @@ Config              One model with the fields of all bases and its own. A nested
 start               As any method of Python: an override calls ``super().start(ctx)`` where it wants both.
 ==================  ===========================================================================================
 
-Relations are ``requires``, ``optional``, ``conflicts``, ``provides`` and ``needs``. Where a class has several
-bases, they count from left to right; what comes through two of them counts once.
+Relations are ``requires``, ``optional``, ``conflicts``, ``provides``, ``needs`` and ``restart_with``. Where a class
+has several bases, they count from left to right; what comes through two of them counts once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from plugbook.plugins.manifest import Manifest, split
 if TYPE_CHECKING:
     from plugbook.plugins.plugin import Plugin
 
-RELATIONS: Final = ("requires", "optional", "conflicts", "provides", "needs")
+RELATIONS: Final = ("requires", "optional", "conflicts", "provides", "needs", "restart_with")
 """The manifest fields that name other plugins and capabilities."""
 
 

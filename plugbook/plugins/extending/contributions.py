@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -102,6 +102,15 @@ class _Follower(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Table:
+    """What is declared and contributed, as one thing that a stage and what it joins can share."""
+
+    declared: dict[str, tuple[str, ExtensionPoint[Any]]] = field(default_factory=dict)
+    given: tuple[Contribution, ...] = ()
+    followers: tuple[_Follower, ...] = ()
+
+
+@dataclass(slots=True)
 class Extensions:
     """The extension points of one host, and what is contributed to them. Safe to use from any thread.
 
@@ -112,12 +121,42 @@ class Extensions:
 
     note: Callable[..., None]
     rank: Callable[[], dict[str, int]]
-    _declared: dict[str, tuple[str, ExtensionPoint[Any]]] = field(default_factory=dict)
-    _given: tuple[Contribution, ...] = ()
-    _followers: tuple[_Follower, ...] = ()
-    _count: int = 0
+    _now: _Table = field(default_factory=_Table)
+    _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _warned: set[str] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def stage(self, plugins: Collection[str]) -> Extensions:
+        """What there would be without these plugins, for new generations of them; nobody else sees what they add."""
+        now = self._now
+        declared = {name: entry for name, entry in now.declared.items() if entry[0] not in plugins}
+        given = tuple(each for each in now.given if each.plugin not in plugins)
+        return replace(self, _now=_Table(declared, given))
+
+    def join(self, staged: Extensions, plugins: Collection[str]) -> None:
+        """In one step, have what these plugins declare and contribute on the stage, and nothing else of theirs.
+
+        From then on the stage is no copy any more: what is done there is done here.
+        """
+        with self._lock:
+            now, theirs = self._now, staged._now
+            touched = self._touched(plugins) | staged._touched(plugins)
+            changed: dict[str, tuple[Any, ...]] = {name: self.values(name) for name in touched}
+            declared = {name: entry for name, entry in now.declared.items() if entry[0] not in plugins}
+            declared |= {name: entry for name, entry in theirs.declared.items() if entry[0] in plugins}
+            given = (
+                *(each for each in now.given if each.plugin not in plugins),
+                *(each for each in theirs.given if each.plugin in plugins),
+            )
+            now.declared = declared
+            now.given = tuple(
+                _fitted(each, declared[each.point][1]) if each.point in declared else each for each in given
+            )
+            now.followers = (*now.followers, *theirs.followers)
+            staged._now = now
+        for name, before in changed.items():
+            if self.values(name) != before:
+                self._tell(name)
 
     def declare(self, plugin: str, point: ExtensionPoint[Any]) -> Disconnect:
         """Open a point; what waited for it is held against its contract.
@@ -126,13 +165,13 @@ class Extensions:
             ContributionError: another plugin declares it.
         """
         with self._lock:
-            owner = self._declared.get(point.name, ("",))[0]
+            owner = self._now.declared.get(point.name, ("",))[0]
             if owner:
                 msg = f"{plugin} cannot declare the extension point {point.name!r}: {owner} does already. Rename one."
                 raise ContributionError(msg, plugin=plugin, point=point.name)
-            self._declared[point.name] = (plugin, point)
-            self._given = tuple(
-                _fitted(each, point) if each.point == point.name else each for each in self._given
+            entry = self._now.declared[point.name] = (plugin, point)
+            self._now.given = tuple(
+                _fitted(each, point) if each.point == point.name else each for each in self._now.given
             )
         self.note("declare", plugin, {"point": point.name, "contract": title_of(point.contract)})
         for each in self._of(point.name):
@@ -144,7 +183,9 @@ class Extensions:
 
         def withdraw() -> None:
             with self._lock:
-                del self._declared[point.name]
+                if self._now.declared.get(point.name) is not entry:
+                    return  # another generation has taken its place
+                del self._now.declared[point.name]
             self.note("undeclare", plugin, {"point": point.name})
             self._tell(point.name)
 
@@ -165,8 +206,10 @@ class Extensions:
             ContributionError: it does not fit the contract; says what is missing.
         """
         target = name_of(point)
-        given = Contribution(target, plugin, value, name or title_of_value(value), priority, self._next())
-        known = self._declared[target][1] if target in self._declared else point
+        given = Contribution(
+            target, plugin, value, name or title_of_value(value), priority, next(self._count)
+        )
+        known = self._now.declared[target][1] if target in self._now.declared else point
         if isinstance(known, ExtensionPoint):
             given = _fitted(given, known)
             if given.lacks:
@@ -176,14 +219,16 @@ class Extensions:
                 )
                 raise ContributionError(msg, plugin=plugin, point=target, lacks=given.lacks)
         with self._lock:
-            self._given = (*self._given, given)
-        waits = "" if target in self._declared else self._waits(target)
+            self._now.given = (*self._now.given, given)
+        waits = "" if target in self._now.declared else self._waits(target)
         self.note("contribute", plugin, _payload(given), reason=waits)
         self._tell(target)
 
         def withdraw() -> None:
             with self._lock:
-                self._given = tuple(each for each in self._given if each.number != given.number)
+                if all(each.number != given.number for each in self._now.given):
+                    return  # another generation has taken its place
+                self._now.given = tuple(each for each in self._now.given if each.number != given.number)
             self.note("withdraw", plugin, _payload(given))
             self._tell(target)
 
@@ -192,11 +237,11 @@ class Extensions:
     def values(self, point: ExtensionPoint[T] | str) -> tuple[T, ...]:
         """What is contributed to a point, in order; nothing while nobody declares it."""
         name = name_of(point)
-        return tuple(each.value for each in self._listed(name)) if name in self._declared else ()
+        return tuple(each.value for each in self._listed(name)) if name in self._now.declared else ()
 
     def check_asked(self, plugin: str, point: ExtensionPoint[Any] | str) -> None:
         """Warn, once, where a plugin asks for a point by a name that nobody declares, and that is nearly right."""
-        if isinstance(point, str) and point not in self._declared:
+        if isinstance(point, str) and point not in self._now.declared:
             self._warn(f"{plugin} asks for the contributions to {point!r}", point)
 
     def warn_of_strangers(self) -> None:
@@ -204,8 +249,8 @@ class Extensions:
 
         Others may have been meant for a plugin that is not there. To be called when everything was started.
         """
-        for each in self._given:
-            if each.point not in self._declared:
+        for each in self._now.given:
+            if each.point not in self._now.declared:
                 self._warn(f"{each.plugin} contributes {each.name} to {each.point!r}", each.point)
 
     def follow(
@@ -215,29 +260,34 @@ class Extensions:
         follower = _Follower(name_of(point), told, log)
         told(self.values(point))
         with self._lock:
-            self._followers = (*self._followers, follower)
+            self._now.followers = (*self._now.followers, follower)
 
         def disconnect() -> None:
             with self._lock:
-                self._followers = tuple(each for each in self._followers if each is not follower)
+                self._now.followers = tuple(each for each in self._now.followers if each is not follower)
 
         return disconnect
 
     def table(self) -> ExtensionTable:
         """Every point as it is now."""
-        names = dict.fromkeys((*self._declared, *(each.point for each in self._given)))
+        names = dict.fromkeys((*self._now.declared, *(each.point for each in self._now.given)))
         return ExtensionTable((name, self._state(name)) for name in names)
 
     # -- inside -----------------------------------------------------------------------------------
 
     def _state(self, name: str) -> PointState:
-        owner, point = self._declared.get(name, ("", None))
+        owner, point = self._now.declared.get(name, ("", None))
         refused = tuple(each for each in self._of(name) if each.lacks)
         contract = title_of(point.contract) if point is not None else ""
         return PointState(name, owner, contract, tuple(self._listed(name)), refused)
 
     def _of(self, name: str) -> list[Contribution]:
-        return [each for each in self._given if each.point == name]
+        return [each for each in self._now.given if each.point == name]
+
+    def _touched(self, plugins: Collection[str]) -> set[str]:
+        """The points that these plugins declare or contribute to."""
+        declared = {name for name, (plugin, _) in self._now.declared.items() if plugin in plugins}
+        return declared | {each.point for each in self._now.given if each.plugin in plugins}
 
     def _listed(self, name: str) -> list[Contribution]:
         rank = self.rank()
@@ -247,7 +297,7 @@ class Extensions:
         )
 
     def _tell(self, name: str) -> None:
-        for follower in self._followers:
+        for follower in self._now.followers:
             if follower.point == name:
                 try:
                     follower.told(self.values(name))
@@ -255,19 +305,16 @@ class Extensions:
                     follower.log.failure(error, "what follows the extension point %s failed", name)
 
     def _waits(self, name: str) -> str:
-        near = suggestion(name, self._declared, listing=False)
+        near = suggestion(name, self._now.declared, listing=False)
         return f"nobody declares {name}, so it waits.{near}"
 
     def _warn(self, what: str, point: str) -> None:
-        near = suggestion(point, (name for name in self._declared if _is_slip(point, name)), listing=False)
+        near = suggestion(
+            point, (name for name in self._now.declared if _is_slip(point, name)), listing=False
+        )
         if near and what not in self._warned:
             self._warned.add(what)
             warn(f"{what}, which nobody declares.{near}", PlugbookWarning)
-
-    def _next(self) -> int:
-        with self._lock:
-            self._count += 1
-            return self._count
 
 
 # -- inside ---------------------------------------------------------------------------------------

@@ -10,19 +10,39 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import linecache
 import sys
 import threading
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 from plugbook.errors import ManifestError, PluginError, suggestion
 from plugbook.plugins.plugin import Plugin, as_class
+from plugbook.plugins.reloading.modules import Aside, forget, is_below
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A plugin's class, imported afresh under the names of modules that are put aside.
+
+    Attributes:
+        plugin_class: the class.
+        aside: the modules that there were.
+        names: which modules were imported afresh.
+        held: the modules that the plugin held before.
+    """
+
+    plugin_class: type[Plugin]
+    aside: Aside
+    names: frozenset[str]
+    held: frozenset[str] | None
 
 
 class Loader:
@@ -66,6 +86,58 @@ class Loader:
             self._held[entry_point] = (ours - before) | _reached_from(module, ours)
             return plugin
 
+    def renew(self, entry_point: str) -> Renewed:
+        """Import a plugin's modules afresh under their own names; what they were is put aside, and still works.
+
+        That is all of what `load` brought in for it, but for modules that other plugins hold, too, and whose files
+        are as they were: their classes stay the same for everybody. Of a plugin that was imported by others, it is
+        the module of its class alone.
+
+        Raises:
+            PluginError: the import failed; every module is back where it was.
+            ManifestError: there is no such class any more, or it is not a `Plugin`; the same holds.
+        """
+        module, attribute = split_entry_point(entry_point)
+        with self._lock:
+            package = self._packages.get(entry_point) or _own_package(module)
+            held = self._held.get(entry_point)
+            aside = Aside(package)
+            try:
+                aside.put(self._to_renew(entry_point, package) if held is not None else {module})
+                before = set(sys.modules)
+                plugin = _import_class(entry_point, module, attribute)
+                old = self._before.get(package, set())
+                ours = _below(package, sys.modules) - old
+                reached = (ours - before) | _reached_from(module, ours)
+            except BaseException:
+                aside.put_back()
+                raise
+            if held is not None:
+                self._held[entry_point] = reached
+            return Renewed(plugin, aside, frozenset(ours - before), None if held is None else frozenset(held))
+
+    def take_back(self, entry_point: str, renewed: Renewed) -> None:
+        """Have the modules again that were put aside, in place of those that were imported afresh."""
+        with self._lock:
+            renewed.aside.put_back()
+            if renewed.held is not None:
+                self._held[entry_point] = set(renewed.held)
+
+    def files_of(self, entry_point: str) -> tuple[Path, ...]:
+        """The source files of a plugin: those of the modules that it holds, or else of the module of its class."""
+        module, _ = split_entry_point(entry_point)
+        names = self._held.get(entry_point, {module})
+        files = (getattr(sys.modules.get(name), "__file__", None) for name in sorted(names))
+        return tuple(Path(file) for file in files if file)
+
+    def _to_renew(self, entry_point: str, package: str) -> set[str]:
+        """The modules that a plugin brought in, without those that it shares and nobody has changed."""
+        held = self._held[entry_point]
+        others = [self._held[each] for each, its in self._packages.items() if its == package]
+        shared = {name for each in others if each is not held for name in each}
+        mine = held if shared else _below(package, sys.modules) - self._before[package]
+        return {name for name in mine if name not in shared or _is_edited(sys.modules.get(name))}
+
     def unload(self, entry_point: str) -> tuple[str, ...]:
         """Let go of a plugin's modules; those that no other plugin holds are taken out.
 
@@ -85,6 +157,17 @@ class Loader:
                 gone = _below(package, sys.modules) - self._before.pop(package)
             _forget(gone)
             return tuple(sorted(gone))
+
+
+def is_importable(plugin_class: type[Plugin]) -> bool:
+    """Whether its module can be imported again to give it anew: it has a file, and the class is found there by name."""
+    module, attribute = plugin_class.__module__, plugin_class.__qualname__
+    found: Any = sys.modules.get(module)
+    if module == "__main__" or not isinstance(getattr(found, "__loader__", None), SourceFileLoader):
+        return False
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    return as_class(found) is plugin_class
 
 
 def split_entry_point(entry_point: str) -> tuple[str, str]:
@@ -157,7 +240,7 @@ def _own_package(module: str) -> str:
 
 
 def _below(package: str, names: Iterable[str]) -> set[str]:
-    return {name for name in names if name == package or name.startswith(f"{package}.")}
+    return {name for name in names if is_below(package, name)}
 
 
 def _reached_from(module: str, among: Collection[str]) -> set[str]:
@@ -197,11 +280,20 @@ def _imports_in(module: ModuleType) -> Iterator[str]:
 
 def _forget(names: Iterable[str]) -> None:
     for name in names:
-        module = sys.modules.pop(name, None)
-        parent, _, child = name.rpartition(".")
-        if parent in sys.modules and vars(sys.modules[parent]).get(child) is module:
-            delattr(sys.modules[parent], child)
-        linecache.cache.pop(getattr(module, "__file__", None) or "", None)
+        forget(name)
+
+
+def _is_edited(module: ModuleType | None) -> bool:
+    """Whether the file of a module is another one than when it was imported."""
+    loader = getattr(module, "__loader__", None)
+    try:
+        return isinstance(loader, _SourceLoader) and loader.digest != _digest(Path(loader.path).read_bytes())
+    except OSError:
+        return True
+
+
+def _digest(source: bytes) -> bytes:
+    return sha256(source).digest()
 
 
 # -- importing from source ------------------------------------------------------------------------
@@ -238,8 +330,16 @@ class _SourceFinder(MetaPathFinder):
 
 
 class _SourceLoader(SourceFileLoader):
-    """Reads the source and nothing else."""
+    """Reads the source and nothing else.
+
+    Attributes:
+        digest: of the source that was read.
+    """
+
+    digest = b""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
+        source = self.get_data(path)
+        self.digest = _digest(source)
+        return self.source_to_code(source, path)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["thread", "task", "subscription", "instance", "module", "file", "socket", "process", "widget"]
+Left = Literal["thread", "task", "subscription", "instance", "module", "file", "socket", "process", "widget"]
+Stale = Literal[
+    "stale thread", "stale task", "stale subscription", "stale instance", "stale closure", "stale name"
+]
+Kind = Left | Stale
 
 _REMEDIES: Final[dict[Kind, str]] = {
     "thread": "tell it to end and wait for it at stop: ctx.defer(thread.join)",
@@ -17,6 +21,12 @@ _REMEDIES: Final[dict[Kind, str]] = {
     "socket": "ctx.defer(connection.close)",
     "process": "end it and wait for it at stop: ctx.defer(process.wait); ctx.defer(process.terminate)",
     "widget": "ctx.defer(widget.close)",
+    "stale thread": "tell it to end and wait for it at stop: ctx.defer(thread.join)",
+    "stale task": "ctx.spawn(work()) instead of asyncio.create_task(work())",
+    "stale subscription": "subscribe with ctx.subscribe or @on, which end with their generation",
+    "stale instance": "get it again where it is held: on_reload(self, plugin), or restart_with=[...]",
+    "stale closure": "make it again where it is held: on_reload(self, plugin), or restart_with=[...]",
+    "stale name": "import it again there, or use it through its module",
 }
 
 
@@ -27,7 +37,8 @@ class Leak:
     Attributes:
         plugin: whose.
         kind: what sort of thing: ``thread``, ``task``, ``subscription``, ``instance``, ``module``, ``file``,
-            ``socket``, ``process`` or ``widget``.
+            ``socket``, ``process`` or ``widget``; of a generation of code that was replaced ``stale`` before it, and
+            also ``stale closure`` and ``stale name``.
         what: its name.
         path: a path from something that never goes away to it, or what it is doing.
         place: file and line where it was made, or of the code that it runs, as far as that is known.

@@ -1,4 +1,4 @@
-"""The words for those who write plugins: how a new one begins."""
+"""The words for those who write plugins: how a new one begins, and whether it is ready for others."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plugbook.errors import UnknownNameError
+
 from .kinds import Named
-from .values import Rows
+from .values import Rows, Text
 from .words import word
 
 if TYPE_CHECKING:
+    from plugbook.checking.report import CheckReport
     from plugbook.scaffold.package import NewPackage
 
     from .door import Door
@@ -58,6 +61,54 @@ def new(door: Door, name: str | None, yes: bool, lists: bool, **said: Any) -> Ro
     if "describe" in options:
         options["description"] = options.pop("describe")
     return new_package(name, **options)
+
+
+@word()
+@click.argument("path")
+@click.option("--json", "as_json", is_flag=True, help="Say it as JSON, for other programs.")
+@click.option("--no-run", is_flag=True, help="Only read it; run none of its code.")
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), default=20.0, help="Seconds for trying a plugin."
+)
+@click.option("--api-version", metavar="VERSION", help="Of the application that it is for (requires_host).")
+@click.option(
+    "--record", "recording", type=click.Path(dir_okay=False), help="Record the trial into this file."
+)
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
+def check(
+    door: Door,
+    path: str,
+    as_json: bool,
+    no_run: bool,
+    timeout: float,
+    api_version: str | None,
+    recording: str | None,
+    strict: bool,
+) -> CheckReport | Text | None:
+    r"""Check a plugin: read all that it says, then try it in a process of its own.
+
+    \b
+    check billing.py                a file
+    check plugins/                  a folder with a plugin.toml, or with folders that have one
+    check .                         a project: the entry points in its pyproject.toml
+    check billing                   an installed plugin
+    check shop.billing:Billing      an entry point
+
+    It is started, given an event of each type that it takes, and stopped, twice; then it is said what is left of it.
+    In the terminal the exit code is 1 where there are errors, and 2 where there is nothing to check.
+    """
+    from plugbook.checking.check import check as check_plugin
+
+    options = {"api_version": api_version} if api_version else {}
+    try:
+        report = check_plugin(path, run=not no_run, timeout_s=timeout, recording=recording or "", **options)
+    except UnknownNameError as error:
+        raise click.UsageError(str(error)) from error
+    told = Text(report.json()) if as_json else report
+    if door.name == "terminal" and (report.errors or (strict and report.warnings)):
+        click.echo(str(told))
+        click.get_current_context().exit(1)
+    return told
 
 
 def _may_ask(door: Door) -> bool:

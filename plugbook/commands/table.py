@@ -52,6 +52,7 @@ WORDS: Final[tuple[Word, ...]] = (
     events.publish,
     events.throttle,
     schemas.schema,
+    authoring.check,
     deliveries.resume,
     deliveries.mute,
     deliveries.release,

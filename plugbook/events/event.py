@@ -141,11 +141,19 @@ def _unnamed(cls: type[Event], values: tuple[Any, ...]) -> str:
     return f"the fields of an event are given by name: write {cls.__name__}({', '.join(named)})"
 
 
+def default_topic(class_name: str) -> str:
+    """The topic of an event class that is not given one.
+
+    >>> default_topic("OrderPlaced")
+    'order.placed'
+    """
+    words = _WORDS.findall(class_name) if class_name.isascii() else re.findall(r"\w+", class_name.lower())
+    return ".".join(words).lower() or "event"
+
+
 def _topic_of(cls: type[Event], topic: str | None) -> str:
     if topic is None:
-        name = cls.__name__
-        words = _WORDS.findall(name) if name.isascii() else re.findall(r"\w+", name.lower())
-        return ".".join(words).lower() or "event"
+        return default_topic(cls.__name__)
     try:
         return check_topic(topic)
     except TopicError as error:

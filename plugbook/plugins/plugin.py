@@ -375,10 +375,19 @@ def _warn_of_uncalled(cls: type[Plugin], place: str) -> None:
     """Warn of a method that looks as if the host called it, unless the class uses it itself."""
     functions = {name: value for name, value in vars(cls).items() if isinstance(value, FunctionType)}
     used = {used for function in functions.values() for used in _names_in(function.__code__)}
-    for name, remedy in _NEVER_CALLED.items():
+    for name in _NEVER_CALLED:
         if name in functions and name not in used and not hasattr(functions[name], HANDLER_MARK):
-            msg = f"{place}: nobody calls {name}. {remedy.format(name=name)}."
+            msg = f"{place}: nobody calls {name}. {uncalled_remedy(name)}."
             warn(msg, PlugbookWarning)
+
+
+def uncalled_remedy(method: str) -> str:
+    """What to write instead of a method that only other plugin systems call; ``""`` of any other method.
+
+    >>> uncalled_remedy("setup")
+    'Call it start(self, ctx)'
+    """
+    return _NEVER_CALLED.get(method, "").format(name=method)
 
 
 def _names_in(code: CodeType) -> Iterator[str]:

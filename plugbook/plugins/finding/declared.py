@@ -22,11 +22,13 @@ class Declared:
 
     Attributes:
         fields: of a `Manifest`; empty where the class statement was not found.
-        files: every file that was read to find that out.
+        files: every file that was read to find that out; the last one is where it was looked for last.
+        attribute: the name that it was looked for there, by which others may import it under another one.
     """
 
     fields: dict[str, Any] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
+    attribute: str = ""
 
 
 def read_declared(module: str, attribute: str, path: Iterable[str]) -> Declared:
@@ -46,6 +48,7 @@ def read_declared(module: str, attribute: str, path: Iterable[str]) -> Declared:
         if file is None or file in declared.files:
             break
         declared.files.append(file)
+        declared.attribute = attribute
         tree = _parse(file)
         statement = _find_class(tree, attribute)
         if statement is not None:

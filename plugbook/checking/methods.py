@@ -1,0 +1,233 @@
+"""What a plugin's class defines: the methods that the host calls, its handlers, its configuration."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from plugbook.checking.problem import Problem, sentences
+from plugbook.checking.source import UNKNOWN, Function, is_generator, literal, own_nodes, signature_of
+from plugbook.checking.written import Written, is_topic
+from plugbook.errors import TopicError, suggestion
+from plugbook.events.subscription import source_problem
+from plugbook.events.topics import compile_pattern
+from plugbook.plugins.plugin import on, uncalled_remedy
+
+_CALLED: Final = {
+    "start": ("start(self, ctx)", "the plugin's context"),
+    "on_config_change": ("on_config_change(self, old, new)", "the old and the new configuration"),
+}
+"""The methods that the host calls: how each is written, and what it is given."""
+
+_BLOCKING: Final = frozenset(
+    {
+        "time.sleep",
+        "input",
+        "os.system",
+        "subprocess.run",
+        "subprocess.call",
+        "subprocess.check_call",
+        "subprocess.check_output",
+        "urllib.request.urlopen",
+        "requests.get",
+        "requests.post",
+        "requests.put",
+        "requests.request",
+        "httpx.get",
+        "httpx.post",
+    }
+)
+"""Calls that hold up whoever waits on the same loop."""
+
+_OPTIONS: Final = tuple(name for name in inspect.signature(on).parameters if name != "target")
+
+
+def check_methods(written: Written) -> Iterator[Problem]:
+    """What is wrong with the methods of a plugin's class."""
+    methods = list(written.methods())
+    for method in methods:
+        yield from _check_called(written, method)
+        for decorator in method.decorator_list:
+            yield from _check_on(written, method, decorator)
+        yield from _check_blocking(written, method)
+    yield from _check_uncalled(written, methods)
+    yield from _check_config(written)
+
+
+def _check_called(written: Written, method: Function) -> Iterator[Problem]:
+    if method.name == "__init__":
+        yield from _check_init(written, method)
+    elif method.name in _CALLED:
+        shape, given = _CALLED[method.name]
+        if is_generator(method):
+            told = f"{method.name} yields, so calling it would run nothing"
+            yield written.source.problem(f"{_code(method.name)}-yields", method, told, f"Write def {shape}.")
+        elif not method.decorator_list and not _takes(method, shape.count(",") + 1):
+            told = f"{method.name} takes {_shown(method)}, but it is called with {given}"
+            yield written.source.problem(
+                f"{_code(method.name)}-signature", method, told, f"Write def {shape}."
+            )
+
+
+def _code(name: str) -> str:
+    return "listener" if name == "on_config_change" else name
+
+
+def _check_init(written: Written, method: Function) -> Iterator[Problem]:
+    if not _takes(method, 1):
+        told = f"__init__ takes {_shown(method)}, but the host makes plugins without arguments"
+        remedy = "Give each a default, or read it from self.ctx.config in start."
+        yield written.source.problem("init-signature", method, told, remedy)
+
+
+def _takes(method: Function, count: int) -> bool:
+    try:
+        signature_of(method).bind(*[None] * count)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _shown(method: Function) -> str:
+    return f"({ast.unparse(method.args)})"
+
+
+# -- handlers -------------------------------------------------------------------------------------
+
+
+def _check_on(written: Written, method: Function, decorator: ast.expr) -> Iterator[Problem]:
+    source = written.source
+    if source.is_ours(decorator, "on"):
+        told = "@on does not say what to listen to"
+        remedy = f"Write @on(OrderPlaced) or @on('order.*') above {method.name}."
+        yield source.problem("handler-target", decorator, told, remedy)
+        return
+    if not (isinstance(decorator, ast.Call) and source.is_ours(decorator.func, "on")):
+        return
+    yield from _check_target(written, decorator)
+    yield from _check_options(written, method, decorator)
+    below = method.decorator_list[method.decorator_list.index(decorator) + 1 :]
+    wrapper = next(
+        (each for each in below if source.full_name(each) in ("staticmethod", "classmethod")), None
+    )
+    if wrapper is not None:
+        told = f"@on decorates a {source.full_name(wrapper)}, and a handler is a method"
+        yield source.problem("handler-target", decorator, told, "Put @on directly on a method.")
+    if is_generator(method):
+        told = f"{method.name} yields, so calling it would run nothing"
+        remedy = "Return a value, or publish events instead."
+        yield source.problem("handler-yields", method, told, remedy)
+    elif len(method.decorator_list) == 1 and not _takes(method, 2):
+        told = f"{method.name} takes {_shown(method)}, but a handler is called with one event"
+        yield source.problem("handler-signature", method, told, f"Write def {method.name}(self, event).")
+
+
+def _check_target(written: Written, decorator: ast.Call) -> Iterator[Problem]:
+    source = written.source
+    given = [*decorator.args, *(each.value for each in decorator.keywords if each.arg == "target")]
+    if not given:
+        remedy = "Write @on(OrderPlaced) or @on('order.*')."
+        yield source.problem("handler-target", decorator, "@on does not say what to listen to", remedy)
+        return
+    target = literal(given[0])
+    if isinstance(target, str):
+        try:
+            compile_pattern(target)
+        except TopicError as error:
+            yield source.problem("topic", given[0], *sentences(str(error)))
+    elif target is not UNKNOWN:
+        told = f"@on cannot listen to {ast.unparse(given[0])}, which is no Event class"
+        remedy = "Give an Event class or a topic pattern such as 'order.*'."
+        yield source.problem("handler-target", given[0], told, remedy)
+
+
+def _check_options(written: Written, method: Function, decorator: ast.Call) -> Iterator[Problem]:
+    for keyword in decorator.keywords:
+        value = literal(keyword.value)
+        if keyword.arg is not None and keyword.arg not in (*_OPTIONS, "target"):
+            told = f"@on has no option {keyword.arg!r}"
+            remedy = suggestion(keyword.arg, _OPTIONS).strip()
+            yield written.source.problem("handler-option", keyword, told, remedy)
+        elif value is not UNKNOWN and (told := _option_problem(keyword.arg or "", value, method)):
+            yield written.source.problem("handler-option", keyword, *sentences(told))
+
+
+def _option_problem(name: str, value: object, method: Function) -> str:
+    if name == "thread" and value is True and isinstance(method, ast.AsyncFunctionDef):
+        return "thread=True is for sync handlers; an async one runs on the host's loop. Leave it out."
+    if name == "priority" and type(value) is not int:
+        return f"priority={value!r} is not a whole number"
+    if name == "timeout" and value is not None and not _is_positive(value):
+        return f"timeout={value!r} is not a number of seconds above 0"
+    if name == "where" and value is not None:
+        return f"where={value!r} cannot be called. Give a function of the event."
+    return source_problem(value) if name == "source" else ""
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def check_topics(written: Written, known: Collection[str]) -> Iterator[Problem]:
+    """Topics that no event here has, where one has a topic that is nearly the same.
+
+    Args:
+        written: the plugin.
+        known: the topics of the events that its sources define.
+    """
+    for method in written.methods():
+        for decorator in method.decorator_list:
+            if (
+                isinstance(decorator, ast.Call)
+                and written.source.is_ours(decorator.func, "on")
+                and decorator.args
+            ):
+                topic = literal(decorator.args[0])
+                if not isinstance(topic, str) or not is_topic(topic) or topic in known:
+                    continue
+                near = suggestion(topic, known, listing=False).strip()
+                if near:
+                    told = f"no event here has the topic {topic!r}"
+                    yield written.source.problem("unknown-topic", decorator.args[0], told, near, "warning")
+
+
+# -- what never works, or holds up others ---------------------------------------------------------
+
+
+def _check_blocking(written: Written, method: Function) -> Iterator[Problem]:
+    if not isinstance(method, ast.AsyncFunctionDef):
+        return
+    for node in own_nodes(method):
+        name = written.source.full_name(node.func) if isinstance(node, ast.Call) else ""
+        if name in _BLOCKING:
+            told = f"{name} in the async {method.name} holds up every other coroutine of the host"
+            remedy = (
+                "Write await asyncio.sleep(...)."
+                if name == "time.sleep"
+                else f"Write await asyncio.to_thread({name}, ...)."
+            )
+            yield written.source.problem("blocking-call", node, told, remedy, "warning")
+
+
+def _check_uncalled(written: Written, methods: list[Function]) -> Iterator[Problem]:
+    used = {
+        getattr(node, "attr", None) or getattr(node, "id", None)
+        for method in methods
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    for method in methods:
+        remedy = uncalled_remedy(method.name)
+        if remedy and method.name not in used and not method.decorator_list:
+            told = f"nobody calls {method.name}"
+            yield written.source.problem("never-called", method, told, f"{remedy}.", "warning")
+
+
+def _check_config(written: Written) -> Iterator[Problem]:
+    body = written.node.body if isinstance(written.node, ast.ClassDef) else []
+    for each in body:
+        if isinstance(each, ast.ClassDef) and each.name == "Config" and not each.bases:
+            told = "Config is a plain class, and options are described by a pydantic model"
+            yield written.source.problem("config-model", each, told, "Write class Config(BaseModel).")

@@ -1,0 +1,336 @@
+"""The fresh process of a check: a plugin is imported, started, given an event of each type, and stopped, twice.
+
+    python -m plugbook.checking.probe FOLDER
+
+What happens is told in the folder, phase by phase; see `job`. Nothing here returns to anybody: where the time is
+over, the process writes down where every thread and task stands, and ends itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import importlib
+import os
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from plugbook.checking.job import HUNG, STACKS, Job, Results
+from plugbook.checking.problem import sentences
+from plugbook.errors import ConfigError, EventError, PlugbookDeprecationWarning
+from plugbook.plugins.finding.discovery import discover_in
+from plugbook.trace.telling import place_of, recorded_place, tell
+
+if TYPE_CHECKING:
+    from plugbook.events.event import Event
+    from plugbook.host.host import Host
+    from plugbook.plugins.plugin import HandlerSpec, Plugin
+
+_GRACE_S: Final = 1.0
+"""How long after the time is over the process is ended though its own watchdog could not run."""
+
+
+class _PhaseFailed(Exception):  # noqa: N818 (it is no error, but the end of the attempt)
+    """What failed has been told; what would come after it cannot be tried."""
+
+
+class Probe:
+    """Tries one plugin.
+
+    Args:
+        job: what to try.
+        results: where to tell it.
+    """
+
+    def __init__(self, job: Job, results: Results) -> None:
+        self._job = job
+        self._results = results
+        self.host: Host | None = None
+
+    def run(self) -> None:
+        """Try it, until something fails that nothing can be tried after."""
+        try:
+            classes = self._import()
+            with self._host(classes) as host:
+                if not self._can_start(host):
+                    return
+                with self._phase("start"):
+                    host.start(self._job.plugin)
+                self._publish_all(host)
+                self._stop(host, "")
+                with self._phase("start again"):
+                    host.start(self._job.plugin)
+                self._stop(host, " again")
+        except _PhaseFailed:
+            return
+
+    # -- one phase after the other ----------------------------------------------------------------
+
+    def _import(self) -> list[Any]:
+        before = set(threading.enumerate())
+        sys.path[:0] = self._job.path
+        with self._phase("import"):
+            if self._job.folders:
+                discover_in(*self._job.folders)  # from now on Python finds what is in them
+            _named(self._job.entry_point)
+            classes = [_named(each) for each in self._job.classes]
+        for thread in set(threading.enumerate()) - before:
+            told = f"importing it started the thread {thread.name!r}, which no stop of the plugin ends"
+            remedy = "Start it in start, and end it with ctx.defer(...)."
+            self._problem("import-thread", told, remedy, severity="warning")
+        return classes
+
+    def _host(self, classes: list[Any]) -> Host:
+        from plugbook.host.host import Host
+
+        with self._phase("set up"):
+            self.host = host = Host(env_prefix=None, api_version=self._job.api_version)
+            if self._job.recording:
+                host.record(self._job.recording, append=Path(self._job.recording).exists())
+            for plugin in classes:
+                host.add(plugin)
+            if self._job.folders:
+                host.discover(*self._job.folders)
+            host.discover()
+            self._configure(host)
+        return host
+
+    def _configure(self, host: Host) -> None:
+        """Options without a default are made up, as small as the model allows."""
+        from plugbook.events.versions.example import example
+        from plugbook.plugins.config import validate
+
+        for name in _needed(host, self._job.plugin):
+            kind = _class_of(host, name)
+            if kind is None or kind.Config is None:
+                continue
+            try:
+                validate(kind)
+            except ConfigError:
+                made = example(kind.Config)
+                self._results.put(note=f"{name} was configured with what its Config allows: {made}")
+                host.configure(name, made)
+
+    def _can_start(self, host: Host) -> bool:
+        problem = host.plan("start", self._job.plugin).problem
+        if problem is None:
+            return True
+        told = f"it was imported, but not started: {problem.explanation}"
+        remedy = problem.remedy or "Install what is missing, or check the folder that has all of them."
+        self._problem("not-started", told, remedy, severity="warning")
+        return False
+
+    def _publish_all(self, host: Host) -> None:
+        kind = _class_of(host, self._job.plugin)
+        tried = set()
+        for spec in kind.handlers() if kind is not None else ():
+            for event in self._examples(spec):
+                if type(event) not in tried:
+                    tried.add(type(event))
+                    self._publish(host, event)
+
+    def _publish(self, host: Host, event: Event) -> None:
+        topic = type(event).__topic__
+        with self._phase(f"handle {topic}", goes_on=True):
+            report = host.publish(event)
+            seq = report.seq
+            called = any(
+                call.plugin.startswith(self._job.plugin) for call in report.calls if call.outcome != "skipped"
+            )
+            del report
+            if not called:
+                self._results.put(note=f"the example of {topic} reached no handler: {event!r}")
+        self._tell_failures(host, seq, f"the smallest {topic} that its schema allows ({event!r})")
+
+    def _examples(self, spec: HandlerSpec) -> Iterator[Event]:
+        from plugbook.events.versions.example import example_event
+
+        for kind in _types_of(spec):
+            try:
+                yield example_event(kind)
+            except EventError as error:
+                self._results.put(note=str(error))
+        if isinstance(spec.target, str) and not list(_types_of(spec)):
+            self._results.put(note=f"{spec.method} was not tried: no event is defined for {spec.target!r}")
+
+    def _tell_failures(self, host: Host, since: int, what: str) -> None:
+        """Every call and background task that failed since a record."""
+        recording = host.recording
+        failed = recording.select(outcome="error", kinds=["call", "log"]).records() if recording else ()
+        for record in failed:
+            error = record.error
+            if record.seq > since and isinstance(error, dict):
+                told = f"{error['type']}: {error['message']}"
+                self._problem(
+                    "handler-failed",
+                    f"{record.name} raised {told}, for {what}",
+                    "Handle it, or narrow the event's field so that there is no such event, as in Field(gt=0).",
+                    place=recorded_place(error),
+                )
+
+    def _stop(self, host: Host, again: str) -> None:
+        with self._phase(f"stop{again}"):
+            changes: Any = host.stop(self._job.plugin)
+            changes.check()
+        for leak in host.leaks():
+            if not leak.is_ahead:
+                told = str(leak).partition(". To mend it: ")[0]
+                self._problem(
+                    f"leak-{leak.kind}",
+                    f"after stop{again}, {told}",
+                    f"Write {leak.remedy}.",
+                    place=leak.place,
+                )
+
+    # -- telling ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _phase(self, name: str, *, goes_on: bool = False) -> Iterator[None]:
+        self._results.put(begin=name)
+        started = time.perf_counter_ns()
+        try:
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always", PlugbookDeprecationWarning)
+                yield
+        except BaseException as error:
+            self._results.put(end=name, duration_ns=time.perf_counter_ns() - started, outcome="error")
+            self._failed(name, error)
+            if not goes_on:
+                raise _PhaseFailed from None
+        else:
+            self._results.put(end=name, duration_ns=time.perf_counter_ns() - started, outcome="ok")
+        for each in warned:
+            if issubclass(each.category, PlugbookDeprecationWarning):
+                message, remedy = sentences(str(each.message))
+                place = f"{each.filename}:{each.lineno}"
+                self._problem("deprecated", message, remedy, severity="warning", place=place)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        cause = error.__cause__ or error
+        details = "".join(traceback.format_exception(cause))
+        code = f"{name.partition(' ')[0]}-failed"
+        self._problem(code, f"{name} failed: {tell(cause)}", place=place_of(cause), details=details)
+
+    def _problem(
+        self,
+        code: str,
+        message: str,
+        remedy: str = "",
+        *,
+        severity: str = "error",
+        place: str = "",
+        details: str = "",
+    ) -> None:
+        file, _, line = place.rpartition(":") if place[-1:].isdigit() else (place, "", "0")
+        problem = {
+            "code": code,
+            "message": message,
+            "remedy": remedy,
+            "severity": severity,
+            "details": details,
+        }
+        self._results.put(problem=problem | {"file": file, "line": int(line)})
+
+
+# -- finding --------------------------------------------------------------------------------------
+
+
+def _named(entry_point: str) -> Any:
+    module, _, attribute = entry_point.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _needed(host: Host, plugin: str) -> list[str]:
+    """The plugin, and those that would be started for it."""
+    return list(dict.fromkeys([step.plugin for step in host.plan("start", plugin).steps] + [plugin]))
+
+
+def _class_of(host: Host, name: str) -> type[Plugin] | None:
+    handle = host.plugins[name]
+    if handle.plugin_class is not None or not handle.is_imported:
+        return handle.plugin_class
+    from plugbook.plugins.plugin import as_class
+
+    found: type[Plugin] = as_class(_named(handle.manifest.entry_point))
+    return found
+
+
+def _types_of(spec: HandlerSpec) -> Iterator[type[Event]]:
+    """The types of events that a handler takes: its own, or all whose topic fits."""
+    from plugbook.events.topics import matches
+    from plugbook.events.versions.schemas import schemas
+
+    if not isinstance(spec.target, str):
+        yield spec.target
+        return
+    for topic in schemas.topics:
+        kind = schemas.kind(topic, max(schemas.versions(topic))) if matches(spec.target, topic) else None
+        if kind is not None:
+            yield kind
+
+
+# -- the watchdog ---------------------------------------------------------------------------------
+
+
+class Watchdog:
+    """Ends the process when its time is over, and leaves behind where everything stood.
+
+    A thread of Python can also say where coroutines wait; where it cannot run, because something holds the
+    interpreter, faulthandler's own one still does.
+    """
+
+    def __init__(self, probe: Probe, folder: Path, timeout_s: float) -> None:
+        self._probe = probe
+        self._file = (folder / STACKS).open("w", encoding="utf-8")
+        self._timer = threading.Timer(timeout_s, self._end)
+        self._timer.daemon = True
+        self._timer.name = "plugbook-watchdog"
+        faulthandler.dump_traceback_later(timeout_s + _GRACE_S, exit=True, file=self._file)
+
+    def start(self) -> None:
+        """Watch from now on."""
+        self._timer.start()
+
+    def _end(self) -> None:
+        host = self._probe.host
+        for task in host.bus.loop.tasks() if host is not None else ():
+            _write_task(task, self._file)
+        self._file.flush()
+        faulthandler.dump_traceback(self._file)
+        os._exit(HUNG)
+
+
+def _write_task(task: asyncio.Task[Any], file: TextIO) -> None:
+    file.write(f"Task {task.get_name()} (most recent call first):\n")
+    for frame in reversed(task.get_stack()):
+        code = frame.f_code
+        file.write(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}\n')
+
+
+def main(folder: Path) -> None:
+    """Do the job that was left in a folder."""
+    job = Job.read(folder)
+    sys.path.insert(0, str(folder))  # where the metadata of a project is that is not installed
+    results = Results(folder)
+    probe = Probe(job, results)
+    Watchdog(probe, folder, job.timeout_s).start()
+    probe.run()
+    results.put(done=True)
+    results.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a thread that was left behind would keep it waiting
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

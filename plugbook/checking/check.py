@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
@@ -61,9 +64,15 @@ def check(
         report.problems += _check_subject(subject, manifests, api_version)
         report.plugins.append(_checked(subject, manifests.get(subject.name)))
     if run:
-        for subject, checked in zip(subjects.plugins, report.plugins, strict=True):
-            job = _job(subjects, subject, manifests, timeout_s, api_version, fspath(recording))
-            _try(report, subjects, checked, job)
+        trial = partial(_try, report, subjects)
+        jobs = [
+            _job(subjects, each, manifests, timeout_s, api_version, fspath(recording))
+            for each in subjects.plugins
+        ]
+        # A recording has one writer.
+        with ThreadPoolExecutor(1 if recording else os.cpu_count()) as pool:
+            for problems in pool.map(trial, report.plugins, jobs):
+                report.problems += problems
     if subjects.project is not None:
         report.problems += check_promises(subjects.project)
     return report
@@ -126,13 +135,12 @@ def _checked(subject: Subject, manifest: Manifest | None) -> Checked:
 # -- trying ---------------------------------------------------------------------------------------
 
 
-def _try(report: CheckReport, subjects: Subjects, checked: Checked, job: Job) -> None:
+def _try(report: CheckReport, subjects: Subjects, checked: Checked, job: Job) -> list[Problem]:
     if any(_stands_in_the_way(each, checked) for each in report.errors):
         checked.run = Run(notes=["it was not run: mend its errors first"])
-        return
-    files = {str(file) for file in subjects.sources}
-    checked.run, problems = smoke_test(job, files)
-    report.problems += problems
+        return []
+    checked.run, problems = smoke_test(job, {str(file) for file in subjects.sources})
+    return problems
 
 
 def _stands_in_the_way(problem: Problem, checked: Checked) -> bool:

@@ -9,7 +9,6 @@ over, the process writes down where every thread and task stands, and ends itsel
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import importlib
 import os
 import sys
@@ -17,13 +16,14 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any
 
-from plugbook.checking.job import HUNG, STACKS, Job, Results
+from plugbook.checking.job import Job, Results
 from plugbook.checking.problem import sentences
+from plugbook.checking.watchdog import Watchdog
 from plugbook.errors import ConfigError, EventError, PlugbookDeprecationWarning
 from plugbook.plugins.finding.discovery import discover_in
 from plugbook.trace.telling import place_of, recorded_place, tell
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from plugbook.events.event import Event
     from plugbook.host.host import Host
     from plugbook.plugins.plugin import HandlerSpec, Plugin
-
-_GRACE_S: Final = 1.0
-"""How long after the time is over the process is ended though its own watchdog could not run."""
 
 
 class _PhaseFailed(Exception):  # noqa: N818 (it is no error, but the end of the attempt)
@@ -53,6 +50,8 @@ class Probe:
         self._job = job
         self._results = results
         self.host: Host | None = None
+        self._left: set[str] = set()
+        self._told = 0
 
     def run(self) -> None:
         """Try it, until something fails that nothing can be tried after."""
@@ -61,15 +60,17 @@ class Probe:
             with self._host(classes) as host:
                 if not self._can_start(host):
                     return
-                with self._phase("start"):
-                    host.start(self._job.plugin)
+                self._start(host, "")
                 self._publish_all(host)
                 self._stop(host, "")
-                with self._phase("start again"):
-                    host.start(self._job.plugin)
+                self._start(host, " again")
                 self._stop(host, " again")
         except _PhaseFailed:
             return
+
+    def tasks(self) -> Collection[asyncio.Task[Any]]:
+        """What runs on the host's loop."""
+        return self.host.bus.loop.tasks() if self.host is not None else ()
 
     # -- one phase after the other ----------------------------------------------------------------
 
@@ -99,6 +100,7 @@ class Probe:
             if self._job.folders:
                 host.discover(*self._job.folders)
             host.discover()
+            host.set_policy(self._job.plugin, "continue")  # what it does about a failure is not what is tried
             self._configure(host)
         return host
 
@@ -127,6 +129,11 @@ class Probe:
         self._problem("not-started", told, remedy, severity="warning")
         return False
 
+    def _start(self, host: Host, again: str) -> None:
+        with self._phase(f"start{again}"):
+            host.start(self._job.plugin)
+        self._tell_failures(host, f"started{again}")
+
     def _publish_all(self, host: Host) -> None:
         kind = _class_of(host, self._job.plugin)
         tried = set()
@@ -140,14 +147,10 @@ class Probe:
         topic = type(event).__topic__
         with self._phase(f"handle {topic}", goes_on=True):
             report = host.publish(event)
-            seq = report.seq
-            called = any(
-                call.plugin.startswith(self._job.plugin) for call in report.calls if call.outcome != "skipped"
-            )
-            del report
-            if not called:
+            called = [call for call in report.calls if call.outcome != "skipped"]
+            if not any(call.plugin.startswith(self._job.plugin) for call in called):
                 self._results.put(note=f"the example of {topic} reached no handler: {event!r}")
-        self._tell_failures(host, seq, f"the smallest {topic} that its schema allows ({event!r})")
+        self._tell_failures(host, f"given the smallest {topic} that its schema allows: {event!r}")
 
     def _examples(self, spec: HandlerSpec) -> Iterator[Event]:
         from plugbook.events.versions.example import example_event
@@ -160,34 +163,37 @@ class Probe:
         if isinstance(spec.target, str) and not list(_types_of(spec)):
             self._results.put(note=f"{spec.method} was not tried: no event is defined for {spec.target!r}")
 
-    def _tell_failures(self, host: Host, since: int, what: str) -> None:
-        """Every call and background task that failed since a record."""
+    def _tell_failures(self, host: Host, when: str) -> None:
+        """Every call and background task that failed since this was asked last."""
         recording = host.recording
         failed = recording.select(outcome="error", kinds=["call", "log"]).records() if recording else ()
         for record in failed:
             error = record.error
-            if record.seq > since and isinstance(error, dict):
+            if record.seq > self._told and isinstance(error, dict):
+                self._told = record.seq
                 told = f"{error['type']}: {error['message']}"
-                self._problem(
-                    "handler-failed",
-                    f"{record.name} raised {told}, for {what}",
-                    "Handle it, or narrow the event's field so that there is no such event, as in Field(gt=0).",
-                    place=recorded_place(error),
-                )
+                place = recorded_place(error)
+                if record.kind == "call":
+                    remedy = "Handle it, or narrow the event's field, as in Field(gt=0), so that there is no such event."
+                    self._problem(
+                        "handler-failed", f"{record.name} raised {told}, {when}", remedy, place=place
+                    )
+                elif record.plugin == self._job.plugin:
+                    remedy = "Catch what may happen there, and say it: ctx.log."
+                    self._problem("task-failed", f"it logged {told}, {when}", remedy, place=place)
 
     def _stop(self, host: Host, again: str) -> None:
         with self._phase(f"stop{again}"):
             changes: Any = host.stop(self._job.plugin)
             changes.check()
-        for leak in host.leaks():
-            if not leak.is_ahead:
-                told = str(leak).partition(". To mend it: ")[0]
-                self._problem(
-                    f"leak-{leak.kind}",
-                    f"after stop{again}, {told}",
-                    f"Write {leak.remedy}.",
-                    place=leak.place,
-                )
+        self._tell_failures(host, f"until it was stopped{again}")
+        left = host.leaks()
+        for leak in left:
+            if leak.is_ahead or leak.kind in self._left:
+                continue
+            told = f"after stop{again}, {str(leak).partition('. To mend it: ')[0]}"
+            self._problem(f"leak-{leak.kind}", told, f"To mend it: {leak.remedy}.", place=leak.place)
+        self._left |= {leak.kind for leak in left}
 
     # -- telling ----------------------------------------------------------------------------------
 
@@ -279,51 +285,13 @@ def _types_of(spec: HandlerSpec) -> Iterator[type[Event]]:
             yield kind
 
 
-# -- the watchdog ---------------------------------------------------------------------------------
-
-
-class Watchdog:
-    """Ends the process when its time is over, and leaves behind where everything stood.
-
-    A thread of Python can also say where coroutines wait; where it cannot run, because something holds the
-    interpreter, faulthandler's own one still does.
-    """
-
-    def __init__(self, probe: Probe, folder: Path, timeout_s: float) -> None:
-        self._probe = probe
-        self._file = (folder / STACKS).open("w", encoding="utf-8")
-        self._timer = threading.Timer(timeout_s, self._end)
-        self._timer.daemon = True
-        self._timer.name = "plugbook-watchdog"
-        faulthandler.dump_traceback_later(timeout_s + _GRACE_S, exit=True, file=self._file)
-
-    def start(self) -> None:
-        """Watch from now on."""
-        self._timer.start()
-
-    def _end(self) -> None:
-        host = self._probe.host
-        for task in host.bus.loop.tasks() if host is not None else ():
-            _write_task(task, self._file)
-        self._file.flush()
-        faulthandler.dump_traceback(self._file)
-        os._exit(HUNG)
-
-
-def _write_task(task: asyncio.Task[Any], file: TextIO) -> None:
-    file.write(f"Task {task.get_name()} (most recent call first):\n")
-    for frame in reversed(task.get_stack()):
-        code = frame.f_code
-        file.write(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}\n')
-
-
 def main(folder: Path) -> None:
     """Do the job that was left in a folder."""
     job = Job.read(folder)
     sys.path.insert(0, str(folder))  # where the metadata of a project is that is not installed
     results = Results(folder)
     probe = Probe(job, results)
-    Watchdog(probe, folder, job.timeout_s).start()
+    Watchdog(folder, job.timeout_s, probe.tasks).start()
     probe.run()
     results.put(done=True)
     results.close()

@@ -140,7 +140,15 @@ def _told(run: Run | None) -> list[str]:
         return []
     lines = [", ".join(map(str, run.phases))] if run.phases else []
     lines += run.notes
-    return lines + [f"it printed: {line}" for line in run.output.splitlines()[:_MOST_LINES]]
+    printed = run.output.splitlines()
+    if printed:
+        more = (
+            f" ({_count(len(printed) - _MOST_LINES, 'more line')} in the report)"
+            if len(printed) > _MOST_LINES
+            else ""
+        )
+        lines += [f"it printed{more}:", *(f"  {line}" for line in printed[:_MOST_LINES])]
+    return lines
 
 
 _MOST_LINES = 10

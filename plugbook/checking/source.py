@@ -136,6 +136,7 @@ def _syntax_problem(file: Path, error: SyntaxError) -> Problem:
     return Problem(
         "syntax",
         f"it is no Python: {error.msg}",
+        "Mend it; until then nothing of it can be read.",
         file=str(file),
         line=error.lineno or 0,
         column=error.offset or 0,

@@ -43,6 +43,7 @@ _SHOWN: Final[Mapping[str, str]] = MappingProxyType(
         "plugbook.trace.reading.tree.Tree": "tree",
         "plugbook.replay.player.Player": "player",
         "plugbook.scaffold.package.NewPackage": "new_package",
+        "plugbook.checking.report.CheckReport": "check",
         "plugbook.errors.PlugbookError": "error",
     }
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from plugbook.errors import PlugbookError
 
+from .check_picture import check as check
 from .markup import (
     LONGEST_TEXT,
     Html,

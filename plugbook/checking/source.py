@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import plugbook
 from plugbook.checking.problem import Problem, Severity
 
 UNKNOWN: Final = object()
@@ -50,6 +49,8 @@ class Source:
     def is_ours(self, node: ast.AST | None, *names: str) -> bool:
         """Whether an expression names something of plugbook's that is called like that."""
         package, _, name = self.full_name(node).rpartition(".")
+        if not package and self.names.get("*") == "plugbook.*":
+            package = "plugbook"
         return name in names and package.partition(".")[0] == "plugbook"
 
     def problem(
@@ -153,8 +154,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
             for alias in node.names:
-                names = plugbook.__all__ if (base, alias.name) == ("plugbook", "*") else [alias.name]
-                yield from ((alias.asname or name, f"{base}.{name}") for name in names)
+                yield alias.asname or alias.name, f"{base}.{alias.name}"
 
 
 # -- reading what stands there ----------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from plugbook.errors import EventError
 from plugbook.events.event import Event, is_deeply_frozen
+from plugbook.events.lineage import is_same_line
 from plugbook.events.middleware import Middleware, is_coroutine_function, problem_of, takes
 from plugbook.events.topics import compile_pattern
 from plugbook.trace.record import CallSite, Note, Plan, extent
@@ -43,7 +44,7 @@ def is_for(target: Target, kind: type[Event]) -> bool:
     """Whether who listens to `target` listens to events of exactly this type."""
     if isinstance(target, str):
         return compile_pattern(target)(kind.__topic__)
-    return issubclass(kind, target)
+    return issubclass(kind, target) or is_same_line(kind, target)
 
 
 def text_of(target: Target) -> str:

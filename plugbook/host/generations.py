@@ -13,6 +13,7 @@ nobody else. Where anything fails before, it is cleaned up, the modules of the o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from plugbook._clock import tick
 from plugbook.errors import PluginError, ReloadError
 from plugbook.events.dispatch.cause import Cause, current_cause
+from plugbook.events.lineage import succeed_all
 from plugbook.host.engine import Stage
 from plugbook.host.handle import PluginHandle
 from plugbook.host.plan import Changes, Generation, Step
@@ -37,6 +39,8 @@ from plugbook.plugins.scope import Failures, Scope, first_interrupt_waits
 from plugbook.trace.telling import place_of, tell
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from plugbook.host.engine import Engine
     from plugbook.host.registry import Registry
     from plugbook.plugins.finding.loader import Renewed
@@ -152,7 +156,7 @@ class Generations:
             msg = f"{handle.name} has no class: it was not loaded"
             raise PluginError(msg, plugin=handle.name, phase="import")
         entry_point = handle.manifest.entry_point
-        if not (handle.is_imported or (is_importable(found) and not handle.manifest.bundle)):
+        if not (handle.is_imported or _is_renewable(handle, found)):
             return Code(handle.manifest, found, *keep(found))
         renewed = self._engine.loader.renew(entry_point)
         try:
@@ -163,6 +167,12 @@ class Generations:
             self._engine.loader.take_back(entry_point, renewed)
             raise
         return Code(manifest, renewed.plugin_class, options, edits, entry_point, renewed, note)
+
+    def files_of(self, handle: PluginHandle) -> tuple[Path, ...]:
+        """The files that the code of a plugin is imported from again; those of its members' own code are not."""
+        found = handle.plugin_class
+        can_import = handle.is_imported or (found is not None and _is_renewable(handle, found))
+        return self._engine.loader.files_of(handle.manifest.entry_point) if can_import else ()
 
     # -- before the switch ------------------------------------------------------------------------
 
@@ -287,6 +297,7 @@ class Generations:
         self._tell_dependents(handle, changes)
 
     def _switch(self, swap: _Swap) -> None:
+        self._pair_events(swap)
         names = [made.name for made in swap.made]
         handles = [self._handle_of(made) for made in swap.made]
         if swap.stage is not None:
@@ -299,6 +310,20 @@ class Generations:
             self._registry.complete(handle, made.manifest)
             self._engine.succeed(handle, made, "another generation of it has taken over", swap.begun)
         self._registry.resolve()
+
+    def _pair_events(self, swap: _Swap) -> None:
+        """Let the event classes of the new code count as generations of those that they are called like."""
+        code, old = swap.code, self._registry[swap.name].plugin_class
+        if code is None or old is None:
+            return
+        former = dict(code.renewed.aside.former) if code.renewed is not None else {}
+        names = {name: name for name in former}
+        if old.__module__ in sys.modules and not former:  # a cell that ran again has a module of its own
+            former[old.__module__] = sys.modules[old.__module__]
+            names[old.__module__] = code.plugin_class.__module__
+        for name, module in former.items():
+            if names[name] in sys.modules:
+                succeed_all(module, sys.modules[names[name]])
 
     def _handle_of(self, made: PluginHandle) -> PluginHandle:
         known = self._registry.handles.get(made.name)
@@ -400,6 +425,11 @@ class Generations:
             payload=payload,
             error=error,
         )
+
+
+def _is_renewable(handle: PluginHandle, plugin_class: type[Plugin]) -> bool:
+    """Whether a class that was given to the host can be imported afresh; that of a member comes with its bundle."""
+    return is_importable(plugin_class) and not handle.manifest.bundle
 
 
 def _kept(saved: Saved | None, plugin_class: type[Plugin] | None) -> str:

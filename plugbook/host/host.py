@@ -53,6 +53,8 @@ from plugbook.trace.writing.recorder import Recorder
 from plugbook.trace.writing.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from plugbook._types import Disconnect, Payloads
     from plugbook.events.dispatch.report import Report
     from plugbook.events.dispatch.work import Work
@@ -251,6 +253,14 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
             LifecycleError: there is no such action, or the plugin's state does not allow it.
         """
         return self._registry.plan(action, name_of(name))
+
+    def files_of(self, name: PluginName) -> tuple[Path, ...]:
+        """The source files that a reload of a plugin would read again; none where its class comes from no file.
+
+        Raises:
+            UnknownPluginError: there is no such plugin.
+        """
+        return self._requests.files_of(name_of(name))
 
     def leaks(self) -> Leaks:
         """What stopped or removed plugins left behind, and former generations of those that were reloaded."""

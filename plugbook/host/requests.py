@@ -15,6 +15,7 @@ from plugbook.trace.telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from plugbook.host.engine import Engine
     from plugbook.host.handle import PluginHandle
@@ -115,6 +116,10 @@ class Requests:
         return self._swap(
             handle, lambda: self._generations.code_of(handle, partial(self._still_taken, handle))
         )
+
+    def files_of(self, name: str) -> tuple[Path, ...]:
+        """The source files that a reload of a plugin would read again."""
+        return self._generations.files_of(self._registry[name])
 
     def discover(self, found: Iterable[Found]) -> Changes:
         """Put plugins on the host that were found; of each the version that fits best."""

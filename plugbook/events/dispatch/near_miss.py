@@ -22,6 +22,7 @@ def earlier_definition(kind: type[Event], subscriptions: Iterable[Subscription])
         if (
             isinstance(target, type)
             and target is not kind
+            and not subscription.wants(kind)
             and (target.__module__, target.__qualname__) == (kind.__module__, kind.__qualname__)
         ):
             return (

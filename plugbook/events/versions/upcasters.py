@@ -101,7 +101,7 @@ class Upcasters:
             registrar.note(Registration("upcaster", str(step), weakref.ref(self), take_back))
 
     def _put(self, step: Step) -> None:
-        for steps in list(self._by_module.values()):
+        for steps in self._there():
             steps.pop((step.topic, step.version), None)
         module = sys.modules.get(_module_of(step.function), sys.modules[__name__])
         self._by_module.setdefault(module, {})[step.topic, step.version] = step
@@ -113,12 +113,18 @@ class Upcasters:
             steps.pop((step.topic, step.version), None)
         return lambda _: self._put(step)
 
-    def _steps(self) -> Iterator[Step]:
+    def _there(self) -> Iterator[dict[tuple[str, int], Step]]:
+        """Those of each module, but not of one that was unloaded and that somebody still holds.
+
+        Such a module may come back, where what was to take its place could not be imported.
+        """
         for module, steps in list(self._by_module.items()):
             if sys.modules.get(module.__name__) is module:
-                yield from list(steps.values())
-            else:  # it was unloaded, and somebody still holds it
-                self._by_module.pop(module, None)
+                yield steps
+
+    def _steps(self) -> Iterator[Step]:
+        for steps in self._there():
+            yield from list(steps.values())
 
     def get(self, topic: str, version: int) -> Step | None:
         """The one that takes that version of a topic, or None."""

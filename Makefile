@@ -30,8 +30,8 @@ lab: setup ## open JupyterLab on the quick start
 
 test: test-others test-here ## run every test, on every supported Python that is found here
 
-test-here: setup # the whole suite on the Python of .venv
-	$(BIN)/python $(PYTEST)
+test-here: setup # the whole suite on the Python of .venv, and how much of the package each kind of test reaches
+	$(BIN)/python $(PYTEST) --cov --cov-context=test --cov-report=
 
 # Other Pythons skip the browser tests: what happens in the page does not depend on the version.
 test-others: setup

@@ -1,5 +1,7 @@
-"""Fixtures that every room's tests share: Hypothesis profiles, and a check that a test leaves no thread behind."""
+"""What every room's tests share: Hypothesis profiles, a check for threads left behind, and coverage by kind."""
 
+import base64
+import json
 import os
 import signal
 import threading
@@ -8,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.coverage_by_kind import print_by_kind
 
 # `quick` explores anew on every run; `ci` tries the same examples each time, so that a red run can be repeated.
 settings.register_profile("quick", max_examples=50, deadline=None)
@@ -39,3 +43,19 @@ def no_leaked_threads() -> Iterator[None]:
         thread.join(max(0.0, deadline - time.monotonic()))
     left = [thread.name for thread in threading.enumerate() if thread not in before]
     assert not left, f"the test left threads running: {', '.join(left)}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let the processes that a test starts, such as kernels, tell coverage which file of tests they ran for."""
+    packed = os.environ.get("COVERAGE_PROCESS_CONFIG")
+    if packed:
+        config = json.loads(base64.b64decode(packed)) | {"context": item.nodeid.partition("::")[0]}
+        os.environ["COVERAGE_PROCESS_CONFIG"] = base64.b64encode(json.dumps(config).encode()).decode()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how much each kind of test reaches, where coverage knows which test it was."""
+    measured = config.pluginmanager.getplugin("_cov")
+    if measured is not None and config.getoption("cov_context") == "test":
+        print_by_kind(terminalreporter, measured.cov_controller.cov.config.data_file)

@@ -62,7 +62,7 @@ def check(
         report.problems += _check_source(subjects, source)
     for subject in subjects.plugins:
         report.problems += _check_subject(subject, manifests, api_version)
-        report.plugins.append(_checked(subject, manifests.get(subject.name)))
+        report.plugins.append(_checked(subjects, subject, manifests.get(subject.name)))
     if run:
         trial = partial(_try, report, subjects)
         jobs = [
@@ -74,7 +74,7 @@ def check(
             for problems in pool.map(trial, report.plugins, jobs):
                 report.problems += problems
     if subjects.project is not None:
-        report.problems += check_promises(subjects.project)
+        report.problems += check_promises(subjects.project, subjects.sources.values())
     return report
 
 
@@ -125,8 +125,10 @@ def _check_subject(
     yield from check_relations(manifest, manifests)
 
 
-def _checked(subject: Subject, manifest: Manifest | None) -> Checked:
+def _checked(subjects: Subjects, subject: Subject, manifest: Manifest | None) -> Checked:
     version = manifest.version if manifest is not None and "version" in manifest.model_fields_set else ""
+    if not version and subjects.project is not None:
+        version = subjects.project.version  # that of the distribution, as on a host
     written = subject.written
     place = f"{written.source.file}:{written.node.lineno}" if written is not None else ""
     return Checked(subject.name, version, place)

@@ -81,7 +81,6 @@ def _mixed_up(manifest: Manifest, message: str, remedy: str) -> Problem:
 
 
 def _wrong_keywords(written: Written) -> Iterator[Problem]:
-    seen_name = written.is_class
     for keyword in written.keywords:
         name = keyword.arg or ""
         if name == "members" and _may_have_members(written):
@@ -90,7 +89,7 @@ def _wrong_keywords(written: Written) -> Iterator[Problem]:
         if told:
             code = "unknown-keyword" if name not in Manifest.model_fields else f"manifest-{name}"
             yield written.source.problem(code, keyword, *sentences(told))
-    if not seen_name or not any(each.arg == "name" for each in written.keywords):
+    if not written.is_class or not any(each.arg == "name" for each in written.keywords):
         told = _field_problem("name", written.name)
         if told:
             yield written.source.problem("manifest-name", written.node, *sentences(told))
@@ -99,7 +98,7 @@ def _wrong_keywords(written: Written) -> Iterator[Problem]:
 def _keyword_problem(written: Written, name: str, value: Any) -> str:
     if not written.is_class and name in _OF_BUILDERS:
         return ""
-    if _has_own_keywords(written) and name not in Manifest.model_fields:
+    if not written.has_plain_bases and name not in Manifest.model_fields:
         return ""
     try:
         check_keywords([name], "")
@@ -129,9 +128,3 @@ def _whole(written: Written) -> Problem | None:
 def _may_have_members(written: Written) -> bool:
     bases = written.node.bases if isinstance(written.node, ast.ClassDef) else []
     return not any(written.source.is_ours(base, "Plugin") for base in bases)
-
-
-def _has_own_keywords(written: Written) -> bool:
-    """Whether a class may take keywords that its own bases define."""
-    bases = written.node.bases if isinstance(written.node, ast.ClassDef) else []
-    return any(not written.source.is_ours(base, "Plugin", "Bundle") for base in bases)

@@ -14,12 +14,17 @@ from plugbook.errors import TopicError, suggestion
 from plugbook.events.subscription import source_problem
 from plugbook.events.topics import compile_pattern
 from plugbook.plugins.plugin import on, uncalled_remedy
+from plugbook.plugins.reloading.keeping import CALLED
 
 _CALLED: Final = {
     "start": ("start(self, ctx)", "the plugin's context"),
     "on_config_change": ("on_config_change(self, old, new)", "the old and the new configuration"),
+    **{shape.partition("(")[0]: (shape, given) for shape, given in CALLED.items()},
 }
 """The methods that the host calls: how each is written, and what it is given."""
+
+_CODES: Final = {"on_config_change": "listener"}
+"""How the codes begin of problems with a method, where they do not with its name."""
 
 _BLOCKING: Final = frozenset(
     {
@@ -52,6 +57,7 @@ def check_methods(written: Written) -> Iterator[Problem]:
         for decorator in method.decorator_list:
             yield from _check_on(written, method, decorator)
         yield from _check_blocking(written, method)
+    yield from _check_state(written, methods)
     yield from _check_uncalled(written, methods)
     yield from _check_config(written)
 
@@ -63,16 +69,14 @@ def _check_called(written: Written, method: Function) -> Iterator[Problem]:
         shape, given = _CALLED[method.name]
         if is_generator(method):
             told = f"{method.name} yields, so calling it would run nothing"
-            yield written.source.problem(f"{_code(method.name)}-yields", method, told, f"Write def {shape}.")
+            yield written.source.problem(
+                f"{_CODES.get(method.name, method.name)}-yields", method, told, f"Write def {shape}."
+            )
         elif not method.decorator_list and not _takes(method, shape.count(",") + 1):
             told = f"{method.name} takes {_shown(method)}, but it is called with {given}"
             yield written.source.problem(
-                f"{_code(method.name)}-signature", method, told, f"Write def {shape}."
+                f"{_CODES.get(method.name, method.name)}-signature", method, told, f"Write def {shape}."
             )
-
-
-def _code(name: str) -> str:
-    return "listener" if name == "on_config_change" else name
 
 
 def _check_init(written: Written, method: Function) -> Iterator[Problem]:
@@ -92,6 +96,20 @@ def _takes(method: Function, count: int) -> bool:
 
 def _shown(method: Function) -> str:
     return f"({ast.unparse(method.args)})"
+
+
+def _check_state(written: Written, methods: list[Function]) -> Iterator[Problem]:
+    """State that is given and not taken, or the other way round; what stands in a base is not known."""
+    found = {each.name: each for each in methods if each.name in ("snapshot", "restore")}
+    if (
+        len(found) == 1
+        and written.has_plain_bases
+        and not any(each.decorator_list for each in found.values())
+    ):
+        [(has, method)] = found.items()
+        lacks = "restore(self, state)" if has == "snapshot" else "snapshot(self)"
+        told = f"it has a {has} alone, so that no state is kept"
+        yield written.source.problem("state", method, told, f"Write def {lacks} as well.")
 
 
 # -- handlers -------------------------------------------------------------------------------------

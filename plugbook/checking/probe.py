@@ -26,6 +26,7 @@ from plugbook.checking.problem import sentences
 from plugbook.checking.watchdog import Watchdog
 from plugbook.errors import ConfigError, EventError, PlugbookDeprecationWarning
 from plugbook.plugins.finding.discovery import discover_in
+from plugbook.plugins.reloading.keeping import keeps_state
 from plugbook.trace.telling import place_of, recorded_place, tell
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Probe:
                     return
                 self._start(host, "")
                 self._publish_all(host)
+                self._reload(host)
                 self._stop(host, "")
                 self._start(host, " again")
                 self._stop(host, " again")
@@ -142,6 +144,13 @@ class Probe:
                 if type(event) not in tried:
                     tried.add(type(event))
                     self._publish(host, event)
+
+    def _reload(self, host: Host) -> None:
+        """Of a plugin that keeps its state: whether the next generation takes what this one gives."""
+        kind = _class_of(host, self._job.plugin)
+        if kind is not None and keeps_state(kind):
+            with self._phase("reload", goes_on=True):
+                host.reload(self._job.plugin)
 
     def _publish(self, host: Host, event: Event) -> None:
         topic = type(event).__topic__

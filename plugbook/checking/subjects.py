@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from plugbook.checking.problem import Problem, sentences
 from plugbook.checking.project import Project, is_project, read_project
 from plugbook.checking.source import Source, read_source
-from plugbook.checking.written import Written, find_written, is_unrelated, offered, plugins_in
+from plugbook.checking.written import Written, find_written, is_unrelated, names_in, offered, plugins_in
 from plugbook.errors import ManifestError, UnknownNameError, suggestion
 from plugbook.plugins.finding.declared import read_declared
 from plugbook.plugins.finding.discovery import Found, discover, discover_in
@@ -165,8 +165,10 @@ def _add_folders(found: Subjects, folder: Path) -> None:
         home = Path(each.distribution)
         module, _, attribute = each.entry_point.partition(":")
         inside = module.partition(".")[2]
-        written = _written(found, inside, attribute, [str(home)])
-        if _is_plugin(found, each.name, written, home / PLUGIN_FILE):
+        path = [str(home)]
+        written = _written(found, inside, attribute, path)
+        is_there = _is_there(found, each.name, f"{inside}:{attribute}", path, home / PLUGIN_FILE)
+        if is_there and _is_plugin(found, each.name, written, home / PLUGIN_FILE):
             found.plugins.append(Subject(each.name, each.entry_point, written, each.manifest, home))
         _read_all(found, home)
 
@@ -224,12 +226,10 @@ def _add_entry_point(found: Subjects, name: str, entry_point: str, file: Path | 
     except ManifestError as error:
         found.problem("entry-point", str(error), file, plugin=name)
         return
-    declared = read_declared(module, attribute, [*found.path, *sys.path])
-    if not declared.files:
-        told = f"the entry point {entry_point!r} leads nowhere: there is no module {module!r}"
-        found.problem("entry-point", told, file, plugin=name)
+    path = [*found.path, *sys.path]
+    if not _is_there(found, name, entry_point, path, file):
         return
-    written = _written(found, module, attribute, [*found.path, *sys.path])
+    written = _written(found, module, attribute, path)
     called = name or (written.name if written else attribute)
     if not _is_plugin(found, called, written, file):
         return
@@ -244,6 +244,27 @@ def _written(found: Subjects, module: str, attribute: str, path: list[str]) -> W
     declared = read_declared(module, attribute, path)
     source = found.read(declared.files[-1]) if declared.files else None
     return find_written(source, declared.attribute) if source is not None else None
+
+
+def _is_there(found: Subjects, name: str, entry_point: str, path: list[str], file: Path | str) -> bool:
+    """Whether an entry point leads to something, as far as that can be read; keeps a problem where it does not."""
+    module, _, attribute = entry_point.partition(":")
+    declared = read_declared(module, attribute, path)
+    if not declared.files:
+        told = f"the entry point {entry_point!r} leads nowhere: there is no module {module!r}. Mend its name."
+        found.problem("entry-point", told, file, plugin=name)
+        return False
+    source = found.read(declared.files[-1])
+    if source is None:
+        return True  # that it cannot be read is told already
+    names = names_in(source)
+    first = declared.attribute.partition(".")[0]
+    if names is None or first in names:
+        return True
+    near = suggestion(first, [each.attribute for each in plugins_in(source)] or names)
+    told = f"the entry point {entry_point!r} leads nowhere: {source.file} has no {first!r}.{near}"
+    found.problem("entry-point", told, file, plugin=name)
+    return False
 
 
 def _is_plugin(found: Subjects, name: str, written: Written | None, file: Path | str) -> bool:

@@ -34,6 +34,12 @@ class Written:
         return isinstance(self.node, ast.ClassDef)
 
     @property
+    def has_plain_bases(self) -> bool:
+        """Whether all of it stands in its class statement, and nothing in a base of somebody's own."""
+        bases = self.node.bases if isinstance(self.node, ast.ClassDef) else []
+        return all(self.source.is_ours(base, "Plugin", "Bundle") for base in bases)
+
+    @property
     def keywords(self) -> list[ast.keyword]:
         """What is said of the plugin beside its name; a keyword that Python itself takes is left out."""
         return [each for each in self.node.keywords if each.arg not in (None, "metaclass")]
@@ -94,6 +100,19 @@ def is_unrelated(written: Written) -> bool:
     )
 
 
+def names_in(source: Source) -> set[str] | None:
+    """The names that a module has at its top; None where only running it could tell."""
+    names: set[str] = set()
+    for each in statements(source.tree.body):
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(each.name)
+        else:
+            names |= {node.id for node in ast.walk(each) if isinstance(node, ast.Name)}
+        if isinstance(each, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in each.names}
+    return None if names & {"*", "__getattr__", "globals", "exec", "setattr"} else names
+
+
 def topics_in(source: Source) -> dict[str, ast.ClassDef]:
     """The topics of the events that a module defines, as far as they are literal or follow from a class name."""
     found: dict[str, ast.ClassDef] = {}
@@ -136,7 +155,10 @@ def _may_be_plugin(source: Source, node: ast.ClassDef, classes: dict[str, ast.Cl
     """Whether a class is a plugin, or has a base of which this file does not tell."""
     for base in node.bases:
         local = classes.get(source.full_name(base))
-        if local is None or local.lineno >= node.lineno or _may_be_plugin(source, local, classes):
+        if local is None or local.lineno >= node.lineno:
+            if not source.is_ours(base, "Event"):
+                return True
+        elif _may_be_plugin(source, local, classes):
             return True
     return False
 

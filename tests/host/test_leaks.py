@@ -75,3 +75,20 @@ def test_the_threads_of_the_host_itself_are_no_leaks():
         host.start()
         host.stop()
         assert host.leaks() == []
+
+
+def test_the_loop_holds_nothing_of_the_request_that_started_it():
+    """An async start that failed, and is over, is not held by the loop that was made for it."""
+    fails = [True]
+
+    class Fragile(Plugin):
+        async def start(self, ctx):
+            if fails.pop():
+                raise ValueError("not yet")
+
+    with Host([Fragile]) as host:
+        host.start()
+        fails.append(False)
+        host.start("fragile")
+        host.stop("fragile")
+        assert host.leaks() == []

@@ -199,7 +199,8 @@ class HostLoop:
             msg = "the host is closed; its coroutines can no longer run"
             raise HostClosedError(msg)
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
+            # In a context of its own: the loop keeps it for as long as it lives, with the errors of whoever was first.
+            self._loop = contextvars.Context().run(asyncio.new_event_loop)
             self._thread = threading.Thread(target=_serve, args=(self._loop,), name=self._name, daemon=True)
             self._thread.start()
         return self._loop

@@ -408,6 +408,13 @@ def test_a_seq_in_the_other_form_is_recognised(shop):
                 ask(mistaken)
 
 
+def test_what_has_a_seq_stands_for_it(shop):
+    """A record, or a report and its calls, are taken wherever a seq is."""
+    event = next(record for record in shop if record.kind == "event")
+    assert shop[event] == event
+    assert shop.tree(event).record == shop.tree(event.seq).record
+
+
 def test_a_seq_of_any_length_is_answered(shop):
     """A number beyond all that a recording can hold is no record's, and chooses nothing."""
     for huge in ("9" * 30, 10**30):

@@ -93,6 +93,18 @@ def test_handler_times_are_exact(bench):
     assert (row["p50_ns"], row["p95_ns"], row["p99_ns"]) == (51, 96, 100)
 
 
+def test_calls_that_were_skipped_took_no_time(bench):
+    """A handler that never ran is not among the slowest, and what it skipped does not count as its calls."""
+    recorder = bench.memory()
+    skipped = {0: Note("skipped", "where= said no")}
+    dispatch(recorder, plan=PLANS["one"], ticks=[10**12, 10**12 + 500], notes=skipped)
+    assert handler_times(recorder.recording).empty
+    assert "slowest" not in str(recorder.recording.summary())
+    dispatch(recorder, plan=PLANS["one"], ticks=[10**12, 10**12 + 7])
+    (row,) = handler_times(recorder.recording).to_dict("records")
+    assert (row["calls"], row["total_ns"]) == (1, 7)
+
+
 def test_metrics_of_nothing_are_empty(bench):
     """A recording without events gives frames with their columns and no rows."""
     recording = bench.memory().recording

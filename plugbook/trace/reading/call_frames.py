@@ -1,4 +1,4 @@
-"""The frame of calls: packed durations of many events, unpacked at once in NumPy."""
+"""The frame of calls, of which a row holds many: they are spread out in NumPy, whose own times are told from nesting."""
 
 # ruff: noqa: S608 - queries are put together from the columns and conditions of this package
 

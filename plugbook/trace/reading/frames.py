@@ -1,4 +1,4 @@
-"""Frames of records for pandas: numbers stay numbers all the way, and an event's calls are unpacked in NumPy."""
+"""Frames of the kinds of records that are a row each, and what every frame has in common: columns, limits, budget."""
 
 # ruff: noqa: S608 - queries are put together from the columns and conditions of this package
 

@@ -18,12 +18,13 @@ def handler_times(recording: Recording) -> pd.DataFrame:
 
     Columns: name, plugin, calls, errors, total_ns, mean_ns, p50_ns, p95_ns, p99_ns, max_ns. The times are own times:
     without the calls that were made inside, as a hook wrapper makes them. Percentiles are exact, of the calls that
-    ended.
+    ended. Those that were `skipped` do not count, for their handlers never ran.
     """
     import numpy as np
     import pandas as pd
 
     calls = recording.calls(columns=("name", "plugin", "own_ns", "outcome"))
+    calls = calls[calls["outcome"] != "skipped"]
     names, plugins = calls["name"].cat, calls["plugin"].cat
     handler = names.codes.to_numpy(np.int64) * len(plugins.categories) + plugins.codes.to_numpy(np.int64)
     durations = calls["own_ns"].to_numpy(np.int64, na_value=-1)

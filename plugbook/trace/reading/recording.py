@@ -33,6 +33,7 @@ from plugbook.trace.reading.selection import (
     LAST_SEQ,
     Moment,
     Names,
+    Numbered,
     Selection,
     SeqChoice,
     TimeChoice,
@@ -241,8 +242,10 @@ class Recording:
         """
         return unpacking.stream(self._selection)
 
-    def __getitem__(self, seq: int | str) -> Record:
+    def __getitem__(self, seq: int | str | Numbered) -> Record:
         """The record with a seq: the number that frames hold, or the text that trees show, such as ``"10.3"``.
+
+        A report, a call of one or another record will do in place of its seq.
 
         Raises:
             UnknownNameError: no record has it.
@@ -281,11 +284,11 @@ class Recording:
         """How many records of each kind are chosen."""
         return counts(self._selection)
 
-    def tree(self, seq: int | str | None = None) -> Tree:
+    def tree(self, seq: int | str | Numbered | None = None) -> Tree:
         """What caused a record, up to the root, and below it all that it caused; the record is marked.
 
         Args:
-            seq: the record; where left out, the last chosen event that nothing caused.
+            seq: the record, or the report of its event; where left out, the last chosen event that nothing caused.
 
         Raises:
             UnknownNameError: no record has that seq, or there is no such event.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, SupportsIndex
 
 from plugbook.errors import SelectionError, suggestion
 from plugbook.trace.record import BLOCK, KINDS, OUTCOMES, Record, parse_seq, show_seq
@@ -22,6 +22,14 @@ SeqChoice = int | str | tuple[int | str | None, int | str | None] | slice | None
 Moment = datetime | str | int | float | None
 TimeChoice = tuple[Moment, Moment] | slice | None
 Where = str | Callable[[Record], Any] | None
+
+
+class Numbered(Protocol):
+    """What has the number of a record, as a report and its calls have, and a record itself."""
+
+    @property
+    def seq(self) -> int:
+        """That number."""
 
 
 @dataclass(frozen=True)
@@ -208,21 +216,22 @@ def _not_before(first: int, last: int) -> int:
     return last
 
 
-def seq_number(seq: int | str) -> int:
-    """A seq as a number, from the number itself or from what people see, such as ``"10.3"``.
+def seq_number(seq: int | str | Numbered) -> int:
+    """A seq as a number: from the number itself, from what people see, such as ``"10.3"``, or from what has one.
 
     Raises:
-        SelectionError: it is neither.
+        SelectionError: it is none of these.
     """
     if isinstance(seq, str):
         try:
             return parse_seq(seq)
         except ValueError as error:
             raise SelectionError(str(error)) from error
-    if isinstance(seq, bool) or not hasattr(seq, "__index__"):
+    number = getattr(seq, "seq", seq)
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
         msg = f"{seq!r} is not a seq: give the number, or the text shown in the log, such as '10.3'."
         raise SelectionError(msg)
-    return seq.__index__()
+    return number.__index__()
 
 
 def _moments(choice: TimeChoice) -> tuple[Moment, Moment]:

@@ -25,6 +25,10 @@ class Deprecating(ABC):
     _registry: Registry
     _engine: Engine
 
+    @abstractmethod
+    def _check_open(self) -> None:
+        """Refuse a host that was closed."""
+
     @property
     @abstractmethod
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -60,7 +64,9 @@ class Deprecating(ABC):
         Raises:
             ManifestError: not one thing is named, or a version is none.
             TopicError: the pattern is not well formed.
+            HostClosedError: the host was closed.
         """
+        self._check_open()
         named: dict[DeprecatedKind, object] = {
             "topic": topic,
             "service": service,

@@ -441,6 +441,7 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
             EventError: target, handler or an option cannot be.
             TopicError: the topic pattern is not well formed.
         """
+        self._check_open()
         return self.bus.subscribe(target, handler, **options)
 
     async def publish_async(self, event: Event) -> Report:
@@ -456,6 +457,7 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
             EventError: the target cannot be, or the number is not above 0.
             TopicError: the topic pattern is not well formed.
         """
+        self._check_open()
         return self.bus.throttle(target, per_second=per_second)
 
     def unthrottle(self, target: Target) -> None:
@@ -467,6 +469,7 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
         Raises:
             UnknownNameError: there is none for this target.
         """
+        self._check_open()
         self.bus.unthrottle(target)
 
     def _asks(self) -> tuple[Bus, str]:
@@ -522,6 +525,7 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
         Raises:
             SelectionError: it is no recording, or `rate` is no number above 0.
         """
+        self._check_open()
         return behind("player")(_recording_of(recording), host=self, rate=rate, **options)
 
     def explore(self) -> Any:

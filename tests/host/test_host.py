@@ -453,6 +453,34 @@ def test_a_closed_host_refuses_and_closing_again_does_nothing(shop):
         shop.start()
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda host: host.subscribe("order.*", print),
+        lambda host: host.throttle("order.*", per_second=1),
+        lambda host: host.unthrottle("order.*"),
+        lambda host: host.deprecate(topic="order.old", since="1.0", removal="2.0"),
+        lambda host: host.pause("billing"),
+        lambda host: host.mute("billing"),
+        lambda host: host.set_policy("billing", "restart"),
+        lambda host: host.replay(host.recording),
+    ],
+)
+def test_a_closed_host_takes_nothing_on(shop, request_):
+    """What would wait for events that cannot come is refused, and changes nothing."""
+    shop.start()
+    shop.close()
+    before = (shop.subscriptions, dict(shop.bus.throttles), shop.deprecations, shop.policy_of("billing"))
+    with pytest.raises(HostClosedError, match="make a new one"):
+        request_(shop)
+    assert before == (
+        shop.subscriptions,
+        dict(shop.bus.throttles),
+        shop.deprecations,
+        shop.policy_of("billing"),
+    )
+
+
 def test_an_interrupted_start_is_cleaned_up_and_raised():
     """Ctrl-C in start runs the plugin's cleanups, leaves it stopped, and reaches the caller."""
     cleaned = []

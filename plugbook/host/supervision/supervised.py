@@ -36,6 +36,10 @@ class Supervised(ABC):
     def _request(self, function: Callable[[], T]) -> T | Work[T]:
         """Run a request while no handler runs; inside a handler it is pending."""
 
+    @abstractmethod
+    def _check_open(self) -> None:
+        """Refuse a host that was closed."""
+
     # -- policies ---------------------------------------------------------------------------------
 
     def policy_of(self, name: PluginName) -> Policy:
@@ -61,6 +65,7 @@ class Supervised(ABC):
             UnknownPluginError: there is no such plugin.
             ManifestError: it is no policy; says what to write.
         """
+        self._check_open()
         handle = self._registry[name_of(name)]
         self._supervisor.set_policy(handle, _checked(handle.name, policy))
 
@@ -176,6 +181,7 @@ class Supervised(ABC):
     # -- inside -----------------------------------------------------------------------------------
 
     def _hold(self, name: PluginName, mode: Any) -> None:
+        self._check_open()
         changed = [self._deliveries.hold(each, mode) for each in self._with_members(name)]
         if any(changed):
             self._engine.tell()

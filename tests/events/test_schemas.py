@@ -73,7 +73,7 @@ def test_a_payload_that_does_not_fit_is_refused_with_the_field(registry, payload
         registry.check("test.parcel", payload)
     assert refused.value.path == path
     assert told in str(refused.value)
-    assert "'schema test.parcel' shows what it takes" in str(refused.value)
+    assert "'%pb schema test.parcel' in a notebook" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from plugbook.errors import SchemaError, TopicError, UpcastError
+from plugbook.errors import SchemaError, TopicError, UnknownNameError, UpcastError
 from plugbook.events.dispatch.registrations import current_registrar
 from plugbook.events.event import Event
 from plugbook.events.versions.schemas import Schemas
@@ -209,3 +209,23 @@ def test_a_topic_without_a_class_is_upcast_too():
     event, remark = registry.read("test.crate", 1, '{"a": 1}')
     assert (event.b, type(event).__version__) == (1, 2)
     assert remark.startswith("upcast by")
+
+
+@pytest.mark.parametrize("function", [lambda: {"parts": []}, lambda payload, more: payload])
+def test_a_function_that_takes_no_payload_is_refused(function):
+    """It would fail at the first old payload, which may be years away."""
+    registry = Schemas()
+    with pytest.raises(SchemaError, match="an upcaster is called with one payload, and this one takes"):
+        registry.upcaster("test.refused", 1)(function)
+    assert registry.upcasters("test.refused") == ()
+
+
+def test_a_topic_that_has_upcasters_alone_is_not_suggested_for_itself():
+    """Whoever asks for its schema is told that there are upcasters and no class, and not the same name again."""
+    registry = Schemas()
+    registry.upcaster("test.odd", 1)(lambda payload: payload)
+    with pytest.raises(
+        UnknownNameError, match="Upcasters, but no event class and no schema is known"
+    ) as refused:
+        registry.schema("test.odd")
+    assert "Did you mean 'test.odd'" not in str(refused.value)

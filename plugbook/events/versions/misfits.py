@@ -64,7 +64,7 @@ def refusal(topic: str, version: int, misfits: Iterable[Misfit]) -> PayloadError
     msg = (
         f"this payload does not fit {topic} (version {version}):{separator}{separator.join(shown)}"
         f"{separator if len(shown) > 1 else '. '}Mend it and try again; "
-        f"'schema {topic}' shows what it takes."
+        f"'%pb schema {topic}' in a notebook, or 'plugbook schema {topic}' in a terminal, shows what it takes."
     )
     return PayloadError(msg, topic=topic, version=version, path=found[0].path, problems=lines)
 

@@ -317,8 +317,14 @@ class Schemas:
             there = ", ".join(map(str, versions))
             msg = f"{topic} has no version {version} here; there is {there}."
             raise UnknownNameError(msg, name=topic, known=self.topics)
+        others = [each for each in self.topics if each != topic]
+        found = (
+            "Upcasters, but no event class and no schema"
+            if topic in self.topics
+            else "No event class and no schema"
+        )
         msg = (
-            f"No event class and no schema is known for the topic {topic!r}.{suggestion(topic, self.topics)} "
+            f"{found} is known for the topic {topic!r}.{suggestion(topic, others)} "
             "Import the module that defines its class, or register a schema for it."
         )
         raise UnknownNameError(msg, name=topic, known=self.topics)

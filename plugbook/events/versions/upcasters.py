@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from weakref import WeakKeyDictionary
 from plugbook.errors import PayloadError, SchemaError, UpcastError
 from plugbook.events.dispatch.registrations import NOTEBOOK, Redo, Registration, current_registrar
 from plugbook.events.event import Event
+from plugbook.events.middleware import takes
 from plugbook.events.topics import check_topic
 
 if TYPE_CHECKING:
@@ -79,13 +81,16 @@ class Upcasters:
         One that a cell of a notebook defines goes when the cell fails or runs again, as all that it registers.
 
         Raises:
-            SchemaError: another function does that already, or the version is not one.
+            SchemaError: another function does that already, it takes no payload, or the version is not one.
             TopicError: the topic is not one.
         """
         topic = _topic_of(target, from_version)
         step = Step(topic, from_version, function)
         if not callable(function):
             msg = f"{step}: an upcaster is a function of a payload, not {function!r}"
+            raise SchemaError(msg)
+        if not takes(function, 1):
+            msg = f"{step}: an upcaster is called with one payload, and this one takes {inspect.signature(function)}"
             raise SchemaError(msg)
         there = self.get(topic, from_version)
         if there is not None and not replace and _origin(there.function) != _origin(function):

@@ -10,8 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from plugbook._clock import Clock, tick
-from plugbook.errors import PluginError
+from plugbook.errors import PlugbookWarning, PluginError
 from plugbook.events.bus import Bus, Cause, current_cause
+from plugbook.events.dispatch.near_miss import misspelt_sources
 from plugbook.host.changes import record_change
 from plugbook.plugins.authoring.bundle import members_of, table_of
 from plugbook.plugins.config import settle
@@ -29,6 +30,7 @@ from plugbook.plugins.scope import Scope, must_be_awaited
 from plugbook.plugins.services import Services
 from plugbook.plugins.settings.marks import masked
 from plugbook.plugins.settings.sources import Sources
+from plugbook.plugins.warning import warn
 from plugbook.trace.record import describe_error
 from plugbook.trace.telling import tell
 
@@ -86,6 +88,7 @@ class Engine:
         self._registry = registry
         self.services = Services()
         self.effects = EffectRules(bus, lambda: registry.handles, registry.bundles_of)
+        self._warned: set[str] = set()
         self.extensions = Extensions(partial(record_change, bus), registry.ranks)
         self.loader = Loader()
         self.sources = Sources()
@@ -255,6 +258,14 @@ class Engine:
     def release(self, handle: PluginHandle) -> None:
         """Let a plugin out of quarantine."""
         self._move(handle, Request.RELEASE, "it was released")
+
+    def warn_of_strangers(self) -> None:
+        """Warn, once each, of what plugins name that is not there and nearly is, now that everything was started."""
+        self.extensions.warn_of_strangers()
+        for told in misspelt_sources(self.bus.subscriptions, self._registry.handles):
+            if told not in self._warned:
+                self._warned.add(told)
+                warn(told, PlugbookWarning)
 
     # -- inside -----------------------------------------------------------------------------------
 

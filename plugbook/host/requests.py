@@ -57,7 +57,7 @@ class Requests:
         for name in resolution.order:
             if not self._registry[name].is_active:
                 self.start_one(Step("start", name), changes)
-        self._engine.extensions.warn_of_strangers()
+        self._engine.warn_of_strangers()
         return changes
 
     def start(self, name: str) -> Changes:
@@ -244,7 +244,7 @@ class Requests:
                 if not self._registry[step.plugin].is_active:
                     self.start_one(step, changes)
         if self._is_started:
-            self._engine.extensions.warn_of_strangers()
+            self._engine.warn_of_strangers()
         return changes
 
     def start_one(self, step: Step, changes: Changes) -> None:

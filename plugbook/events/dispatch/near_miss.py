@@ -1,11 +1,12 @@
-"""Says why nobody handled an event, or fewer than were meant to: what listens to something very much like it."""
+"""Says why nobody handled an event, or fewer than were meant to: what listens to something very much like that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final
 
+from plugbook.errors import suggestion
 from plugbook.events.topics import matches
 
 if TYPE_CHECKING:
@@ -40,6 +41,18 @@ def similar_pattern(topic: str, subscriptions: Iterable[Subscription]) -> str:
         if meant is not None:
             return f"{subscription.name} listens to {target!r}; did you mean {meant!r}?"
     return ""
+
+
+def misspelt_sources(subscriptions: Iterable[Subscription], plugins: Collection[str]) -> Iterator[str]:
+    """A sentence for each plugin whose events a handler wants, that is not there and nearly has the name of one.
+
+    Any other may be meant for a plugin that is still to come.
+    """
+    for subscription in subscriptions:
+        for name in subscription.source or ():
+            near = suggestion(name, plugins, listing=False) if name not in plugins and "*" not in name else ""
+            if near:
+                yield f"{subscription.name} wants events that {name!r} publishes, and no plugin has that name.{near}"
 
 
 def mended(pattern: str, topic: str) -> str | None:

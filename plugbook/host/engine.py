@@ -292,7 +292,7 @@ class Engine:
             services=self.services if stage is None else stage.services,
             effects=self.effects,
             extensions=self.extensions if stage is None else stage.extensions,
-            watch=self.watcher(handle) if self.watcher is not None else Watch(),
+            watch=self.watcher(handle) if self.watcher is not None and stage is None else Watch(),
             is_waiting=stage is not None,
         )
         instance.ctx = handle.context = context

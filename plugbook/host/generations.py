@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from plugbook.plugins.finding.loader import is_importable
 from plugbook.plugins.leaks import Leak
 from plugbook.plugins.reloading.keeping import is_defined, keeps_state
 from plugbook.plugins.reloading.stale import Remains
-from plugbook.plugins.reloading.state import Saved, give, take
+from plugbook.plugins.reloading.state import Saved, changed_since, give, take
 from plugbook.plugins.resolving.resolver import resolve
 from plugbook.plugins.scope import Failures, Scope, first_interrupt_waits
 from plugbook.trace.telling import place_of, tell
@@ -83,6 +83,7 @@ class _Swap:
         doing: of which plugin.
         saved: the state that each plugin left.
         made: the new generations, in the order in which they were started.
+        changed: what is said of those whose start has changed what was restored.
         code: what they are made from.
         stage: where they stand before the switch.
     """
@@ -93,6 +94,7 @@ class _Swap:
     doing: str = ""
     saved: dict[str, Saved | None] = field(default_factory=dict)
     made: list[PluginHandle] = field(default_factory=list)
+    changed: dict[str, str] = field(default_factory=dict)
     code: Code | None = None
     stage: Stage | None = None
 
@@ -212,6 +214,7 @@ class Generations:
         made.start_ns = tick() - begun
         swap.enter("health")
         self._check_health(made)
+        self._look_at_state(swap, made)
 
     def _edits_of(self, swap: _Swap, name: str) -> tuple[Said, ...]:
         if swap.code is not None and name == swap.name:
@@ -233,6 +236,17 @@ class Generations:
             return
         told = health if isinstance(health, str) else f"health() gave {health!r}"
         raise PluginError(told, plugin=made.name, phase="health")
+
+    def _look_at_state(self, swap: _Swap, made: PluginHandle) -> None:
+        """Notice where a start has thrown away what was restored before it."""
+        saved = swap.saved.get(made.name)
+        if saved is None or made.instance is None:
+            return
+        with suppress(Exception):  # what its snapshot raises is told when somebody needs it
+            lost = changed_since(made.instance, saved, self._engine.awaited)
+            if lost:
+                remedy = "set up in __init__ what is restored before the start"
+                swap.changed[made.name] = f", but its start changed {lost}: {remedy}"
 
     def _check_fit(self, handle: PluginHandle, manifests: Sequence[Manifest]) -> dict[str, int]:
         """The order in which new manifests start, where everything that runs could go on with them.
@@ -257,12 +271,22 @@ class Generations:
         return {name: rank for rank, name in enumerate(resolution.order)}
 
     def _give_up(self, swap: _Swap, handle: PluginHandle, error: BaseException) -> None:
-        """Clean up what was made, and have the old modules back."""
+        """Clean up what was made, and have the old modules back.
+
+        Raises:
+            BaseException: an interrupt arrived in a cleanup; all of it is done.
+        """
+        interrupts: Failures = []
         for made in reversed(swap.made):
-            self._engine.close(made, error)
+            try:
+                self._engine.close(made, error)
+            except BaseException as interrupt:
+                interrupts.append(interrupt)
         if swap.code is not None and swap.code.renewed is not None:
             self._engine.loader.take_back(swap.code.entry_point, swap.code.renewed)
         self._record(swap, handle, handle.generation, "", error)
+        for arrived in interrupts:
+            raise arrived
 
     def _refusal(self, swap: _Swap, handle: PluginHandle, error: Exception) -> ReloadError:
         whose = "its" if swap.doing == handle.name else f"{swap.doing}'s"
@@ -354,7 +378,7 @@ class Generations:
         self, swap: _Swap, former: PluginHandle | None, handle: PluginHandle, changes: Changes
     ) -> None:
         old = former.generation if former is not None else 0
-        kept = _kept(swap.saved.get(handle.name), handle.plugin_class)
+        kept = _kept(swap.saved.get(handle.name), handle.plugin_class) + swap.changed.get(handle.name, "")
         find = handle.remains[-1].find if handle.remains else list[Leak]
         took = tick() - swap.begun
         changes.generations.append(Generation(handle.name, old, handle.generation, kept, took, find))

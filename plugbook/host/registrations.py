@@ -40,9 +40,12 @@ def add_noted(
     if registrar is None:
         return add(replace)
     before = host.plugins.get(name)
+    former = before.plugin_class if before is not None else None
     restore = _restorer(before) if before is not None else None
     changes = add(replace or registrar.had_before("plugin", name, host))
     added = host.plugins[name].plugin_class
+    if added is not None and added is former:
+        return changes  # it could not take over, and the one that was there goes on
 
     def undo(host: Host, reason: str) -> Redo | None:
         now = host.plugins.get(name)

@@ -73,10 +73,13 @@ class PluginCell:
             if module not in self._modules.values():
                 del sys.modules[module.__name__]
             raise
-        self._share(module, seen)
-        registrar = current_registrar.get()
-        if changes.failed and registrar is not None:
-            registrar.keep()  # it stays where it is, failed, for a person to ask why
+        if module in self._modules.values():
+            self._share(module, seen)
+            registrar = current_registrar.get()
+            if changes.failed and registrar is not None:
+                registrar.keep()  # it stays where it is, failed, for a person to ask why
+        else:  # the plugins that ran before go on
+            del sys.modules[module.__name__]
         return changes.check() if changes.failed else changes
 
     def close(self) -> None:
@@ -158,7 +161,8 @@ class PluginCell:
         changes = Changes()
         for plugin in plugins:
             _merge(changes, host.add(plugin, config=config, replace=True))
-            self._keep_module(plugin)
+            if host.plugins[plugin.manifest.name].plugin_class is plugin:
+                self._keep_module(plugin)
         self._start_waiting(host, changes)
         return changes
 
@@ -208,8 +212,8 @@ class PluginMagics(Magics):
 
         %%plugin [--config DICT]
 
-        It is added to the current host; where there is none, one is made: plugbook.current(). While the
-        cell is not sound, the plugin that runs goes on running.
+        It is added to the current host; where there is none, one is made: plugbook.current(). A plugin that has
+        snapshot and restore keeps its state. While the cell is not sound, the plugin that runs goes on running.
         """
         return self._plugin_cell.run(line, cell)
 
@@ -270,6 +274,7 @@ def _merge(changes: Changes, more: Any) -> None:
     changes.done += more.done
     changes.failed.update(more.failed)
     changes.blocked.update(more.blocked)
+    changes.generations += more.generations
 
 
 def _check(plugins: list[type[Plugin]], config: Any) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import textwrap
+import threading
 
 import pytest
 
-from plugbook import Event, Host, Plugin, on
-from plugbook.errors import PluginError, ReloadError
+from plugbook import Event, ExtensionPoint, Host, Plugin, on
+from plugbook.errors import PluginError, ReloadError, ServiceError
 
 
 class Ping(Event, topic="ping"):
@@ -287,3 +289,256 @@ def test_a_hook_that_fails_is_told_and_stops_nothing():
             host.reload("ledger")
         assert host.plugins["ledger"].generation == 2
         assert set(host.states.values()) == {"active"}
+
+
+# -- what runs meanwhile ------------------------------------------------------------------------------
+
+
+def test_an_async_handler_that_is_under_way_ends_on_the_old_generation():
+    """The reload waits for it; what comes after it goes to the new one."""
+    entered, go_on = threading.Event(), threading.Event()
+    ended = []
+
+    class Slow(Plugin):
+        @on(Ping)
+        async def handle(self, event):
+            entered.set()
+            if event.n == 1:
+                await asyncio.to_thread(go_on.wait, 10)
+            ended.append((event.n, self))
+
+    with Host([Slow]) as host:
+        host.start()
+        first = host.plugins["slow"].instance
+        publisher = threading.Thread(target=host.publish, args=(Ping(n=1),))
+        publisher.start()
+        assert entered.wait(10)
+        reloader = threading.Thread(target=host.reload, args=("slow",))
+        reloader.start()
+        host.publish(Ping(n=2))
+        assert host.plugins["slow"].instance is first
+        go_on.set()
+        publisher.join(10)
+        reloader.join(10)
+        second = host.plugins["slow"].instance
+        host.publish(Ping(n=3))
+        assert second is not first
+        assert ended[0] == (1, first)
+        assert ended[-1] == (3, second)
+        assert [n for n, _ in ended] == [1, 2, 3]
+
+
+def test_async_hooks_are_awaited():
+    """Every method that a reload calls may be a coroutine function."""
+    order = []
+
+    class Slow(Plugin):
+        async def snapshot(self):
+            order.append("snapshot")
+            return 1
+
+        async def restore(self, state):
+            order.append(f"restore {state}")
+
+        async def start(self, ctx):
+            order.append("start")
+
+        async def health(self):
+            order.append("health")
+            return True
+
+    with Host([Slow]) as host:
+        host.start()
+        host.reload("slow")
+        assert order == ["start", "snapshot", "restore 1", "start", "health", "snapshot"]
+
+
+def test_nobody_sees_a_generation_before_the_switch():
+    """Services, contributions and handlers of the new one are its own until it takes over."""
+    seen = []
+    shelves = ExtensionPoint("shop.shelves", str)
+
+    class Ledger(Plugin):
+        def start(self, ctx):
+            self.book = Book()
+            ctx.provide(Book, self.book)
+            ctx.contribute(shelves, "ledger")
+            ctx.subscribe("ping", self.hear)
+            assert ctx.get(Book) is self.book
+
+        def hear(self, event):
+            return "late" if self is not host.plugins["ledger"].instance else "in time"
+
+        def health(self):
+            # An `ask` is answered at once, by who serves now.
+            seen.append((host.ask(Ping()).value, look.ctx.get(Book), host.extensions["shop.shelves"].rows()))
+
+    class Look(Plugin):
+        def start(self, ctx):
+            self.told = []
+            ctx.declare(shelves)
+            ctx.follow(shelves, self.told.append)
+
+    with Host([Ledger, Look]) as host:
+        host.start()
+        look, old = host.plugins["look"].instance, host.plugins["ledger"].instance.book
+        host.reload("ledger")
+        assert seen == [("in time", old, [("ledger", "str", "")])]
+        new = host.plugins["ledger"].instance.book
+        assert look.ctx.get(Book) is new is not old
+        assert host.extensions["shop.shelves"].rows() == [("ledger", "str", "")]
+        assert look.told == [("ledger",)]
+        host.stop("ledger")
+        assert look.told[-1] == ()
+        with pytest.raises(ServiceError):
+            look.ctx.get(Book)
+
+
+def test_a_migration_brings_the_state_to_the_new_version():
+    """What an older class left is what the newer one restores; going back is a migration, too."""
+
+    def define(version, key):
+        class Total(Plugin):
+            state_version = version
+
+            def __init__(self):
+                self.total = 0
+
+            def snapshot(self):
+                return {key: self.total}
+
+            @classmethod
+            def migrate(cls, state, from_version):
+                return {key: next(iter(state.values())) * 10 ** (version - from_version)}
+
+            def restore(self, state):
+                self.total = state[key]
+
+        return Total
+
+    with Host([define(1, "euro")]) as host:
+        host.start()
+        host.plugins["total"].instance.total = 3
+        changes = host.add(define(3, "cent"), replace=True)
+        assert "state kept, migrated from version 1 to 3" in str(changes)
+        assert host.plugins["total"].instance.total == 300
+        host.add(define(1, "euro"), replace=True)
+        assert host.plugins["total"].instance.total == 3
+
+
+def test_a_start_that_throws_the_state_away_is_told():
+    """What is set up in start is not there any more after a reload, which is hard to see otherwise."""
+
+    class Forgetful(Plugin):
+        def snapshot(self):
+            return {"total": self.total}
+
+        def restore(self, state):
+            self.total = state["total"]
+
+        def start(self, ctx):
+            self.total = 0
+
+        @on(Ping)
+        def add(self, event):
+            self.total += event.n
+
+    with Host([Forgetful]) as host:
+        host.start()
+        host.publish(Ping(n=3))
+        assert "but its start changed total: set up in __init__" in str(host.reload("forgetful"))
+
+
+# -- bundles ------------------------------------------------------------------------------------------
+
+BUNDLE = """
+from plugbook import Bundle, Plugin, on
+
+class Base(Plugin, name="base"):
+    def __init__(self):
+        self.seen = []
+
+    def snapshot(self):
+        return self.seen
+
+    def restore(self, state):
+        self.seen = state
+
+    @on("ping")
+    def note(self, event):
+        self.seen.append(event.n)
+        return {edition}
+
+class Till(Base, name="till"):
+    {till}
+
+class Ledger(Base, name="ledger", requires=["till"]):
+    pass
+
+class Stall(Bundle, members=[{members}]):
+    pass
+"""
+
+
+def test_a_bundle_is_reloaded_as_one(tmp_path):
+    """Members keep their state, new ones come and others go; a failure in one of them changes nothing for any."""
+
+    def write(edition, members, till="pass"):
+        text = BUNDLE.format(edition=edition, members=members, till=till)
+        (tmp_path / "code.py").write_text(text)
+
+    (tmp_path / "plugin.toml").write_text("[plugin]\nname = 'stall'\nentry_point = 'code:Stall'\n")
+    write(1, "Till, Ledger")
+    with Host() as host:
+        host.discover(tmp_path)
+        host.start()
+        assert results(host, 1) == [1, 1]
+        write(2, "Ledger, Till", till="def health(self): return 'it jams'")
+        with pytest.raises(ReloadError, match=r"stall\.till's health failed: .*it jams"):
+            host.reload("stall")
+        assert results(host, 2) == [1, 1]
+        write(3, "Ledger, Till")
+        changes = host.reload("stall")
+        assert [(each.plugin, each.old, each.new) for each in changes.generations] == [
+            ("stall.till", 1, 2),
+            ("stall.ledger", 1, 2),
+            ("stall", 1, 2),
+        ]
+        assert results(host, 3) == [3, 3]
+        assert host.plugins["stall.till"].instance.seen == [1, 2, 3]
+        write(4, "Till")
+        host.reload("stall")
+        assert host.states == {"stall.till": "active", "stall": "active"}
+        assert results(host, 4) == [4]
+        write(5, "Ledger, Till")
+        host.reload("stall")
+        assert set(host.states) == {"stall.till", "stall.ledger", "stall"}
+        assert set(host.states.values()) == {"active"}
+        assert host.plugins["stall.till"].instance.seen == [1, 2, 3, 4]
+        assert host.plugins["stall.ledger"].instance.seen == []
+        assert not host.leaks()
+
+
+def test_what_a_new_manifest_would_stop_is_refused(host):
+    """A version that a dependent cannot use, or a requirement that is not there, changes nothing."""
+
+    class Ledger(Plugin, version="1.0"):
+        pass
+
+    class Billing(Plugin, requires=["ledger<2"]):
+        pass
+
+    class Ledger2(Plugin, name="ledger", version="2.0"):
+        pass
+
+    class Needy(Plugin, name="ledger", version="1.0", requires=["counter"]):
+        pass
+
+    host.add(Ledger)
+    host.add(Billing)
+    changes = host.add(Ledger2, replace=True)
+    assert changes.failed["ledger"].phase == "resolve"
+    host.stop("counter")
+    assert "counter, which is not active" in str(host.add(Needy, replace=True))
+    assert host.states == {"counter": "stopped", "ledger": "active", "billing": "active"}
+    assert host.plugins["ledger"].manifest.version == "1.0"

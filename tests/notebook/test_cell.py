@@ -8,7 +8,7 @@ import pytest
 from IPython.core.error import UsageError
 
 import plugbook
-from plugbook.errors import ConfigError, ManifestError, PluginError
+from plugbook.errors import ConfigError, ManifestError, PluginError, ReloadError
 
 TAX = """%%plugin {options}
 from pydantic import BaseModel
@@ -74,6 +74,49 @@ def test_a_broken_cell_leaves_the_old_plugin_running(shop, cell, kind):
     assert isinstance(shop.fail(cell), kind)
     assert taxed(shop) == 5.0
     assert {name for name in sys.modules if name.startswith("plugin_cell_")} == modules
+
+
+MOODY = """%%plugin
+import enum
+
+class Mood(enum.Enum):
+    {members}
+
+class Moody(Plugin):
+    def __init__(self):
+        self.moods = []
+
+    def snapshot(self):
+        return self.moods
+
+    def restore(self, state):
+        self.moods = state
+
+    def start(self, ctx):
+        {start}
+
+    @on("order.*")
+    def note(self, event):
+        self.moods.append(Mood.GLAD)
+        return [mood is Mood.GLAD for mood in self.moods]
+"""
+
+
+def test_a_cell_that_runs_again_keeps_the_state(shop):
+    """Its enum members too, matched by name; a cell that fails on the way leaves everything as it was."""
+    order = "shop.publish(OrderPlaced(order_id=1, amount=10.0)); shop.plugins['moody'].instance.moods"
+    shop.run(MOODY.format(members="GLAD = 1", start="pass"))
+    shop.run(order)
+    changes = shop.run(MOODY.format(members="SAD = 1; GLAD = 2", start="pass"))
+    assert str(changes) == "reloaded moody (generation 2; state kept)"
+    mood, names = shop.ip.user_ns["Mood"], {name for name in sys.modules if name.startswith("plugin_cell_")}
+    assert shop.run(order) == [mood.GLAD, mood.GLAD]
+    error = shop.fail(MOODY.format(members="GLAD = 1", start="raise OSError('no ink')"))
+    assert isinstance(error, ReloadError)
+    assert "generation 2 of moody goes on, for its start failed: OSError: no ink" in str(error)
+    assert shop.ip.user_ns["Mood"] is mood
+    assert shop.run(order) == [mood.GLAD] * 3
+    assert {name for name in sys.modules if name.startswith("plugin_cell_")} == names
 
 
 def test_a_plugin_that_does_not_start_is_an_error(shop):

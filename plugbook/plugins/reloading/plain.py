@@ -47,7 +47,8 @@ def to_plain(value: Any, path: str = "") -> Any:
     if type(value) is dict:
         return _plain_dict(value, path)
     if type(value) in _SEVERAL:
-        return {_SEVERAL[type(value)]: [to_plain(each, f"{path}[...]") for each in value]}
+        items = [to_plain(each, f"{path}[...]") for each in value]
+        return {_SEVERAL[type(value)]: items if type(value) is tuple else sorted(items, key=repr)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
         return {"$dataclass": _name_of(type(value), path), "fields": _plain_dict(fields, path)}

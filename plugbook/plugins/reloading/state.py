@@ -69,3 +69,22 @@ def give(plugin: Keeping, saved: Saved, awaited: Await, phase: Callable[[str], o
         state = awaited(plugin.migrate(state, saved.version))
         phase("restore")
     awaited(plugin.restore(state))
+
+
+def changed_since(plugin: Keeping, saved: Saved, awaited: Await) -> str:
+    """What of a state that was given to a plugin is another one now: names in it, ``it``, or ``""`` for nothing.
+
+    Of a state that was migrated nothing can be said.
+
+    Raises:
+        StateError: its snapshot is no plain data.
+        Exception: what its `snapshot` raises.
+    """
+    now = take(plugin, awaited)
+    if now is None or now.version != saved.version:
+        return ""
+    given = to_plain(from_plain(saved.state, {saved.module: now.module}))
+    if given == now.state:
+        return ""
+    both = isinstance(given, dict) and isinstance(now.state, dict)
+    return ", ".join(name for name in given if given[name] != now.state.get(name)) if both else "it"

@@ -23,7 +23,6 @@ from plugbook.plugins.extending.contributions import Extensions
 from plugbook.plugins.extending.extension import contribute_marked, points_of
 from plugbook.plugins.finding.discovery import complete
 from plugbook.plugins.finding.loader import Loader
-from plugbook.plugins.leaks import runners
 from plugbook.plugins.lifecycle import Request, State, next_state
 from plugbook.plugins.policy import Watch, policy_as_json
 from plugbook.plugins.scope import Scope, must_be_awaited
@@ -267,6 +266,10 @@ class Engine:
                 self._warned.add(told)
                 warn(told, PlugbookWarning)
 
+    def may_have_left(self, handle: PluginHandle) -> bool:
+        """Whether there may be something of a plugin that is not running."""
+        return bool(handle.former or handle.begun or self.loader.unloaded(handle.manifest.entry_point))
+
     # -- inside -----------------------------------------------------------------------------------
 
     def _run_start(self, handle: PluginHandle, scope: Scope, stage: Stage | None = None) -> None:
@@ -274,11 +277,8 @@ class Engine:
         if plugin_class is None:
             msg = f"{handle.name} has no class: it was not loaded"
             raise PluginError(msg, plugin=handle.name, phase="start")
-        before = runners(self.bus)
-        try:
+        with handle.begun.noting(self.bus):
             self._make_and_start(handle, plugin_class, scope, stage)
-        finally:
-            handle.begun.update(runners(self.bus) - before)
 
     def _make_and_start(
         self, handle: PluginHandle, plugin_class: type[Plugin], scope: Scope, stage: Stage | None

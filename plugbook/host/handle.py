@@ -6,7 +6,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from plugbook.plugins.leaks import Holder
+from plugbook.plugins.leaks import Begun
 from plugbook.plugins.lifecycle import State
 from plugbook.plugins.plugin import Buildable, Plugin, as_class
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from plugbook.plugins.context import Context
-    from plugbook.plugins.leaks import Runner
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.reloading.stale import Remains
     from plugbook.plugins.resolving.resolution import Problem
@@ -60,7 +59,7 @@ class PluginHandle:
         start_ns: how long its last start took.
         generation: how often its code was loaded.
         former: its instances that should be gone.
-        begun: the threads and tasks that came to life while it started, as far as they are alive.
+        begun: what came to life while it started, as far as it is there.
         remains: the generations that were replaced, and of which something may be alive.
     """
 
@@ -84,7 +83,7 @@ class PluginHandle:
     start_ns: int | None = None
     generation: int = 0
     former: list[weakref.ref[Plugin]] = field(default_factory=list)
-    begun: weakref.WeakSet[Runner] = field(default_factory=weakref.WeakSet)
+    begun: Begun = field(default_factory=Begun)
     remains: list[Remains] = field(default_factory=list)
 
     @property
@@ -102,11 +101,6 @@ class PluginHandle:
         for name in _OF_A_GENERATION:
             setattr(self, name, getattr(generation, name))
         self.generation += 1
-
-    def holder(self) -> Holder:
-        """What of it can be found where something is left or held."""
-        instances = self.former if self.instance is None else [weakref.ref(self.instance)]
-        return Holder(self.name, self.plugin_class, tuple(instances), tuple(self.begun))
 
     @property
     def is_active(self) -> bool:

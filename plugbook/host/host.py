@@ -25,6 +25,7 @@ from plugbook.host.current import use
 from plugbook.host.deprecating import Deprecating
 from plugbook.host.engine import Engine
 from plugbook.host.handle import PluginName, name_of
+from plugbook.host.leaking import Leaking
 from plugbook.host.mender import Mender
 from plugbook.host.registrations import add_noted, note_listener, registrar_for
 from plugbook.host.registry import Handles, Registry
@@ -42,7 +43,6 @@ from plugbook.host.why import explain
 from plugbook.plugins.authoring.bundle import gather
 from plugbook.plugins.config import check_config, check_names
 from plugbook.plugins.finding.discovery import discover, discover_in
-from plugbook.plugins.leaks import Leaks, find_leaks
 from plugbook.plugins.manifest import check_version
 from plugbook.plugins.plugin import Buildable, Plugin, as_class
 from plugbook.plugins.settings.environment import PREFIX
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from plugbook.host.plan import Changes, Plan, Why
     from plugbook.plugins.effects.effect import EffectRules, Effects
     from plugbook.plugins.extending.contributions import ExtensionTable
+    from plugbook.plugins.leaks import Leaks
     from plugbook.plugins.lifecycle import State
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.policy import Policy
@@ -162,6 +163,7 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
         self._engine.followers.append(self._deliveries.follow)
         quarantine = Quarantine(self._engine, self._deliveries, file)
         self._requests = Requests(self._registry, self._engine, quarantine.admit)
+        self._leaking = Leaking(self.bus, self._engine.loader)
         self._mender = Mender(self._registry, self._engine)
         self._configuring = Configuring(self._registry, self._engine, self._requests)
         self._supervisor = Supervisor(
@@ -263,15 +265,15 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
         return self._requests.files_of(name_of(name))
 
     def leaks(self) -> Leaks:
-        """What stopped or removed plugins left behind, and former generations of those that were reloaded."""
-        if self.bus.recorder is not None:
-            self.bus.recorder.flush()  # what is not written yet still holds handlers
-        suspects = [*self._registry.handles.values(), *self._requests.removed]
-        running = [each.holder() for each in suspects if each.instance is not None]
-        idle = [each.holder() for each in suspects if each.instance is None]
-        leaks = dict.fromkeys(leak for each in idle for leak in find_leaks(each, self.bus, running))
-        stale = (leak for each in suspects for remains in each.remains for leak in remains.find())
-        return Leaks((*leaks, *stale))
+        """What stopped or removed plugins left behind, and what those that run hold outside their scope.
+
+        Threads, tasks, subscriptions, instances, modules, open files and sockets, child processes and widgets, each
+        with who holds it. What a library opened for a plugin in a handler, and keeps, is only found where Python was
+        told to keep track, by ``tracemalloc.start(10)`` or ``python -X tracemalloc=10``; this also says the line.
+
+        What is found for the first time is also written into the recording, as a `mark` of the name ``leak``.
+        """
+        return self._leaking.find((*self._registry.handles.values(), *self._requests.removed))
 
     def on_change(self, listener: Callable[[], None]) -> Disconnect:
         """Call `listener` after every change of a state or of the set of plugins, on whichever thread."""

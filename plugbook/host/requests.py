@@ -213,7 +213,7 @@ class Requests:
         for name in (handle.name, *reversed(self._registry.members_of(handle.name))):
             gone = self._registry[name]
             self._registry.remove(name)
-            self.removed = [each for each in (*self.removed, gone) if each.former or each.begun]
+            self.removed = [each for each in (*self.removed, gone) if self._engine.may_have_left(each)]
             self._engine.note("remove", gone)
         return changes
 

@@ -152,6 +152,12 @@ class Scope:
         with self._lock:
             return tuple(cleanup.held for cleanup in self._stack.values() if not cleanup.started)
 
+    def cleanups(self, *kinds: str) -> tuple[Callable[[], Any], ...]:
+        """What close would call for all that is held as one of these kinds, in the order it was taken."""
+        with self._lock:
+            mine = [each for each in self._stack.values() if each.held.kind in kinds and not each.settled]
+            return tuple(cleanup.undo for cleanup in mine)
+
     def __len__(self) -> int:
         return len(self.held)
 
@@ -288,13 +294,13 @@ class Scope:
 class _Cleanup:
     """One cleanup on its way: held, started, perhaps awaited, settled."""
 
-    __slots__ = ("_awaited", "_interrupts", "_is_begun", "_task", "_undo", "held", "settled", "started")
+    __slots__ = ("_awaited", "_interrupts", "_is_begun", "_task", "held", "settled", "started", "undo")
 
     def __init__(self, held: Held, undo: Callable[[], Any]) -> None:
         self.held = held
         self.started = False
         self.settled = False
-        self._undo = undo
+        self.undo = undo
         self._awaited: Awaitable[Any] | None = None
         self._task: asyncio.Future[BaseException | None] | None = None
         self._is_begun = False
@@ -306,7 +312,7 @@ class _Cleanup:
             return
         self.started = True
         try:
-            result = self._undo()
+            result = self.undo()
         except BaseException as error:  # an interrupt is raised again at the end
             self._settle(failures, error)
             return

@@ -24,6 +24,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from plugbook.errors import ManifestError, PluginError, suggestion
+from plugbook.plugins.leaks.unloaded import Unloaded
 from plugbook.plugins.plugin import Plugin, as_class
 from plugbook.plugins.reloading.modules import Aside, forget, is_below
 
@@ -56,6 +57,7 @@ class Loader:
         self._held: dict[str, set[str]] = {}
         self._packages: dict[str, str] = {}
         self._before: dict[str, set[str]] = {}
+        self._unloaded: dict[str, list[Unloaded]] = {}
 
     def load(self, entry_point: str) -> type[Plugin]:
         """Import a plugin's module, unless it is there, and give its class.
@@ -155,8 +157,19 @@ class Loader:
             else:
                 # Nobody is left, so that what was imported later, from inside a function, goes too.
                 gone = _below(package, sys.modules) - self._before.pop(package)
+            self._unloaded[entry_point] = [*self.unloaded(entry_point), *map(Unloaded, _modules(gone))]
             _forget(gone)
             return tuple(sorted(gone))
+
+    def modules(self, entry_point: str) -> list[ModuleType]:
+        """The modules that are held for a plugin."""
+        with self._lock:
+            return _modules(self._held.get(entry_point, ()))
+
+    def unloaded(self, entry_point: str) -> list[Unloaded]:
+        """The modules that were taken out when a plugin was unloaded, and of which something is still alive."""
+        with self._lock:
+            return [each for each in self._unloaded.get(entry_point, ()) if each.alive()]
 
 
 def is_importable(plugin_class: type[Plugin]) -> bool:
@@ -241,6 +254,10 @@ def _own_package(module: str) -> str:
 
 def _below(package: str, names: Iterable[str]) -> set[str]:
     return {name for name in names if is_below(package, name)}
+
+
+def _modules(names: Iterable[str]) -> list[ModuleType]:
+    return [sys.modules[name] for name in names if name in sys.modules]
 
 
 def _reached_from(module: str, among: Collection[str]) -> set[str]:

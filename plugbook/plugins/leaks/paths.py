@@ -6,41 +6,67 @@ import gc
 import sys
 import traceback
 import types
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypeGuard, TypeVar
 
 T = TypeVar("T")
 
-_MOST_VISITED: Final = 5_000
+_MOST_VISITED: Final = 1_000
 _HOUSEKEEPING: Final = ("plugbook.", "_pytest.", "gc", "weakref")
+_SEARCH: Final = __name__.rpartition(".")[0]
 
 
-def path_to(target: object, ignore: Iterable[object] = ()) -> str:
+def path_to(target: object, ignore: Iterable[object] = (), ends: Mapping[int, str] | None = None) -> str:
     """The shortest path from a module, a running frame or the notebook to an object, as a person reads it.
 
     Args:
         target: the object that is still alive.
-        ignore: objects whose references do not count, such as the list in which it was found.
+        ignore: a list or the like whose reference does not count, such as the one in which it was found.
+        ends: by `id`, what each object is called at which the path may end as well.
     """
-    skipped = {id(ignore), id(target)}
+    path, is_whole = _climb(target, {id(ignore)}, ends or {})
+    unseen = "something that the garbage collector cannot see, such as a local variable:"
+    return path if is_whole else f"{unseen}{path or ' directly'}"
+
+
+def is_held(target: object, without: Collection[object], elsewhere: Collection[object] = ()) -> bool:
+    """Whether a path leads from a module or a running frame to an object, past some others.
+
+    Args:
+        target: the object.
+        without: what the path must not go through.
+        elsewhere: objects at which it may begin as well.
+    """
+    passed = {id(without), id(elsewhere), *map(id, without)}
+    return _climb(target, passed, {id(each): "" for each in elsewhere})[1]
+
+
+def _climb(target: object, skipped: set[int], ends: Mapping[int, str]) -> tuple[str, bool]:
+    """The shortest path to an object, and whether it is whole; otherwise the longest that was found.
+
+    It goes up level by level: to ask who refers to something costs a look at everything there is.
+    """
+    seen = {*skipped, id(target)}
+    paths = {id(target): ""}
     longest = ""
-    queue: deque[tuple[object, str]] = deque([(target, "")])
-    while queue and len(skipped) < _MOST_VISITED:
-        held, path = queue.popleft()
-        for holder in gc.get_referrers(held):
-            if id(holder) in skipped or holder is queue or _is_housekeeping(holder):
+    level = [target]
+    while level and len(seen) < _MOST_VISITED:
+        above: list[object] = []
+        for holder in gc.get_referrers(*level):
+            if id(holder) in seen or holder is level or holder is above or _is_housekeeping(holder):
                 continue
-            skipped.add(id(holder))
+            seen.add(id(holder))
+            held = next((each for each in gc.get_referents(holder) if id(each) in paths), None)
             step, is_root = _step(holder, held)
-            longer = f"{step}{path}"
+            if id(holder) in ends:
+                step, is_root = f"{ends[id(holder)]}{step if step.startswith('.') else ''}", True
+            path = paths[id(holder)] = f"{step}{paths.get(id(held), '')}"
             if is_root:
-                return longer
-            queue.append((holder, longer))
-            longest = max(longest, longer, key=len)
-    return (
-        f"something that the garbage collector cannot see, such as a local variable:{longest or ' directly'}"
-    )
+                return path, True
+            above.append(holder)
+            longest = max(longest, path, key=len)
+        level = above
+    return longest, False
 
 
 def _step(holder: object, held: object) -> tuple[str, bool]:
@@ -61,7 +87,19 @@ def _step(holder: object, held: object) -> tuple[str, bool]:
     for kind, say in _SAID.items():
         if issubclass(type(holder), kind):
             return say(holder), False
-    return f" of a {type(holder).__qualname__}", False
+    return _step_of_instance(holder, held), False
+
+
+def _step_of_instance(holder: object, held: object) -> str:
+    """The attribute under which an object has another one; its class is not asked, which might run code."""
+    try:
+        attributes = object.__getattribute__(holder, "__dict__")
+    except AttributeError:
+        attributes = {}
+    if attributes is held:
+        return ""
+    name = next((name for name, value in attributes.items() if value is held), None)
+    return f" of a {type(holder).__qualname__}" if name is None else f".{name}"
 
 
 _SAID: dict[type, Callable[[Any], str]] = {
@@ -90,7 +128,9 @@ def _is_housekeeping(holder: object) -> bool:
     """Whether it is this search itself, or a frame of plugbook's own that is about to end."""
     if _is(holder, types.FrameType):
         return str(holder.f_globals.get("__name__", "")).startswith(_HOUSEKEEPING)
-    return _is(holder, deque) or hasattr(type(holder), "__next__")
+    kind = type(holder)
+    is_iterator = kind.__module__ == "builtins" and hasattr(kind, "__next__")
+    return is_iterator or str(kind.__module__).startswith(_SEARCH)
 
 
 def _is(holder: object, kind: type[T]) -> TypeGuard[T]:

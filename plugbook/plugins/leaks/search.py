@@ -1,140 +1,132 @@
-"""Finds what a stopped plugin left behind: threads, tasks, subscriptions and instances."""
+"""Finds what plugins left behind, and what those that run hold outside their scope.
+
+A thing is a plugin's if Python kept track of how it was made (`tracemalloc`) and that was by the plugin's code; if it
+came to life while the plugin started; if it runs or calls back the plugin's code; or if nobody but the plugin holds
+it. What a library keeps for a plugin, opened in a call of a handler, can be told by the first of these alone.
+
+Of a plugin that runs, what a cleanup can get at is no leak: `ctx.enter(file)`, `ctx.defer(file.close)` and
+`ctx.defer(self.close)` all take care of it, the last one as far as anybody can see without calling it.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import sys
-import threading
-import weakref
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from plugbook.events.subscription import ABSENT
-from plugbook.plugins.leaks.leak import Leak
-from plugbook.plugins.leaks.paths import path_to
+from plugbook.plugins.leaks.census import census
+from plugbook.plugins.leaks.leak import Kind, Leak, Left
+from plugbook.plugins.leaks.origins import Line, made_through, told_place
+from plugbook.plugins.leaks.owners import Life, Owner, owner_of
+from plugbook.plugins.leaks.paths import is_held, path_to
 
 if TYPE_CHECKING:
     from plugbook.events.bus import Bus
     from plugbook.events.subscription import Subscription
-    from plugbook.plugins.plugin import Plugin
+    from plugbook.plugins.leaks.census import Thing
 
-Runner = threading.Thread | asyncio.Task[Any]
-
-_OUR_THREADS: Final = ("plugbook", "asyncio_")
-"""Those of the host's loop, of its executor too, which end with the host."""
+_ORDER: Final[dict[Kind, int]] = {kind: number for number, kind in enumerate(get_args(Left))}
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A plugin of whom there may be something to find.
-
-    Attributes:
-        name: its name.
-        plugin_class: its class, where it is still known.
-        instances: of one that runs its instance; of another those that should be gone.
-        begun: the threads and tasks that came to life while it started.
-    """
-
-    name: str
-    plugin_class: type[Plugin] | None
-    instances: Collection[weakref.ref[Plugin]]
-    begun: Collection[Runner] = ()
-
-    def alive(self) -> list[Plugin]:
-        """The instances that are there."""
-        return [instance for ref in self.instances if (instance := ref()) is not None]
-
-
-def find_leaks(plugin: Holder, bus: Bus, running: Collection[Holder] = ()) -> list[Leak]:
-    """What a plugin that is not running left behind.
+def find_leaks(lives: Iterable[Life], bus: Bus) -> list[Leak]:
+    """What plugins left behind, and what those that run would leave behind.
 
     Args:
-        plugin: the plugin.
-        bus: where its subscriptions would be, and the loop on which its tasks would run.
-        running: the plugins that are running: what is theirs is no leak, though it may have the same name.
+        lives: of the plugins of one host.
+        bus: where their subscriptions would be, and the loop on which their tasks would run.
     """
     gc.collect()
-    alive = plugin.alive()
-    name, known = plugin.name, plugin.plugin_class
-    classes = tuple({type(instance) for instance in alive} | ({known} if known else set()))
-    replaced = any(each.name == name for each in running)
-    current = [instance for each in running for instance in each.alive()]
-    theirs = [runner for each in running for runner in each.begun]
-
-    def is_its_own(thing: Any) -> bool:
-        owner = getattr(thing, "__self__", None)
-        return all(owner is not each for each in current) and _belongs(thing, classes)
-
-    def is_left(subscription: Subscription) -> bool:
-        if subscription.handler is ABSENT:
-            return False  # the host put it there
-        if subscription.plugin != name:
-            return is_its_own(subscription.handler)
-        owner = getattr(subscription.handler, "__self__", None)
-        return not replaced or any(owner is each for each in alive)
-
-    def has_left(runner: Runner, does: Any) -> bool:
-        return runner not in theirs and (runner in plugin.begun or is_its_own(does))
-
-    leaks = [
-        Leak(name, "subscription", f"{each.name} to {each.target_text}")
-        for each in bus.subscriptions
-        if is_left(each)
-    ]
-    leaks += [
-        Leak(name, "task", task.get_name(), _where(task))
-        for task in bus.loop.tasks()
-        if has_left(task, task.get_coro()) or (task.get_name().startswith(f"{name}.") and not replaced)
-    ]
-    leaks += [
-        Leak(name, "thread", thread.name, _running(thread))
-        for thread in threading.enumerate()
-        if has_left(thread, _target(thread))
-    ]
-    leaks += [Leak(name, "instance", type(each).__qualname__, path_to(each, alive)) for each in alive]
-    return leaks
+    tasks = bus.loop.tasks()
+    owners = [Owner(life, tasks) for life in sorted(lives, key=lambda life: life.is_over)]
+    search = _Search(owners, bus)
+    leaks = [*search.subscriptions(), *search.things(), *search.instances(), *search.modules()]
+    return sorted(dict.fromkeys(leaks), key=lambda leak: (leak.plugin, _ORDER[leak.kind]))
 
 
-def runners(bus: Bus) -> set[Runner]:
-    """The threads there are, and the tasks on a bus's loop, but for those that belong to the bus."""
-    threads: Iterable[threading.Thread] = threading.enumerate()
-    return {thread for thread in threads if not thread.name.startswith(_OUR_THREADS)} | bus.loop.tasks()
+class _Search:
+    """One look at everything."""
+
+    def __init__(self, owners: Sequence[Owner], bus: Bus) -> None:
+        self._owners = owners
+        self._bus = bus
+        self._running = {owner.life.plugin for owner in owners if not owner.life.is_over}
+        self._ends = {
+            id(each): f"the running {owner.life.plugin}"
+            for owner in owners
+            if not owner.life.is_over
+            for instance in owner.instances
+            for each in (instance, vars(instance))
+        }
+
+    def subscriptions(self) -> Iterator[Leak]:
+        """Those that no scope will take back."""
+        for each in self._bus.subscriptions:
+            owner = self._subscriber(each)
+            if owner is None or owner.life.is_replaced:
+                continue
+            if each.plugin in self._running and not owner.life.is_over:
+                continue  # its scope has it
+            what, place = f"{each.name} to {each.target_text}", _place_of((each.handler,))
+            yield self._leak(owner, "subscription", what, "the subscriptions of the host", place)
+
+    def things(self) -> Iterator[Leak]:
+        """Threads, tasks, files and the others, each under the plugin whose it is."""
+        for thing in census():
+            owner = owner_of(thing, self._owners)
+            if owner is None or (owner.life.is_replaced and thing.kind in ("thread", "task")):
+                continue
+            if not self._is_given_back(thing, owner):
+                path = thing.now or path_to(thing.it, (), self._ends)
+                lines = made_through(thing.core)
+                place = told_place(lines) if lines else _place_of(thing.does)
+                yield self._leak(owner, thing.kind, thing.what, path, place)
+
+    def instances(self) -> Iterator[Leak]:
+        """Plugins that are there though they were stopped."""
+        for owner in self._owners:
+            for instance in owner.instances if owner.life.is_over and not owner.life.is_replaced else ():
+                path = path_to(instance, owner.instances, self._ends)
+                place = told_place(made_through(instance))
+                yield self._leak(owner, "instance", type(instance).__qualname__, path, place)
+
+    def modules(self) -> Iterator[Leak]:
+        """Modules that were taken out, and of which something is held by more than the instances."""
+        for owner in self._owners:
+            for module in owner.life.unloaded:
+                for each in module.alive():
+                    if not owner.instances or is_held(each, without=owner.anchors):
+                        name = getattr(each, "__qualname__", "")
+                        what = f"{module.name} ({name})" if name else module.name
+                        yield self._leak(owner, "module", what, path_to(each, (), self._ends), "")
+                        break
+
+    def _is_given_back(self, thing: Thing, owner: Owner) -> bool:
+        """Whether its plugin will; also a newer life of the same plugin may have taken it over."""
+        name = owner.life.plugin
+        return any(each.gives_back(thing) for each in self._owners if each.life.plugin == name)
+
+    def _subscriber(self, subscription: Subscription) -> Owner | None:
+        """Whose handler it is; where the code does not say it, that of the name, unless that is running again."""
+        handler = subscription.handler
+        if handler is ABSENT:
+            return None  # the host put it there
+        named = (
+            owner for owner in self._owners if owner.life.plugin == subscription.plugin not in self._running
+        )
+        return next((owner for owner in self._owners if owner.is_its_code(handler)), None) or next(
+            named, None
+        )
+
+    @staticmethod
+    def _leak(owner: Owner, kind: Kind, what: str, path: str, place: str) -> Leak:
+        return Leak(owner.life.plugin, kind, what, path, place, is_ahead=not owner.life.is_over)
 
 
-# -- whose code it is -----------------------------------------------------------------------------
-
-
-def _belongs(thing: Any, classes: tuple[type, ...]) -> bool:
-    """Whether a function, method or coroutine is part of one of these classes."""
-    owner = getattr(thing, "__self__", None)
-    if owner is not None and isinstance(owner, classes):
-        return True
-    name = getattr(thing, "__qualname__", "") or ""
-    code = getattr(thing, "__code__", None) or getattr(thing, "cr_code", None)
-    files = {
-        sys.modules[each.__module__].__dict__.get("__file__")
-        for each in classes
-        if each.__module__ in sys.modules
-    }
-    is_here = code is None or code.co_filename in files or None in files
-    return is_here and any(name.startswith(f"{each.__qualname__}.") for each in classes)
-
-
-def _target(thread: threading.Thread) -> Any:
-    if type(thread).run is not threading.Thread.run:
-        return type(thread).run
-    return getattr(thread, "_target", None)
-
-
-def _running(thread: threading.Thread) -> str:
-    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001
-    return f"its run, now at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
-
-
-def _where(task: asyncio.Task[Any]) -> str:
-    frames = task.get_stack(limit=1)
-    return (
-        f"the loop, waiting at {frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else "the loop"
-    )
+def _place_of(functions: Iterable[Any]) -> str:
+    """Where the first of some functions was written."""
+    for each in functions:
+        code = getattr(each, "__code__", None) or getattr(each, "cr_code", None)
+        if code is not None:
+            return str(Line(code.co_filename, code.co_firstlineno))
+    return ""

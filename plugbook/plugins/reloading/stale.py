@@ -7,7 +7,6 @@ wrong in itself; it is what explains a program that behaves as if it had not bee
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
 import threading
@@ -18,10 +17,11 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.events.subscription import Subscription
-from plugbook.plugins.leaks import Leak, Runner, path_to
+from plugbook.plugins.leaks import Begun, Leak, path_to
 
 if TYPE_CHECKING:
     from plugbook.plugins.leaks.leak import Stale
+    from plugbook.plugins.plugin import Plugin
 
 _MARK: Final = "__plugbook_replaced__"
 """Under this name the namespaces of a replaced generation have what marks them as belonging to it."""
@@ -40,13 +40,14 @@ class Remains:
     Attributes:
         plugin: whose it was.
         generation: its number.
+        begun: what came to life while it started.
     """
 
     plugin: str
     generation: int
+    begun: Begun
     _classes: weakref.WeakSet[type]
-    _instance: weakref.ref[Any] | None
-    _runners: weakref.WeakSet[Runner]
+    _instance: weakref.ref[Plugin] | None
     _token: weakref.ref[_Token] | None = field(default=None)
 
     @classmethod
@@ -54,9 +55,9 @@ class Remains:
         cls,
         plugin: str,
         generation: int,
-        instance: object,
+        instance: Plugin | None,
         modules: Iterable[ModuleType],
-        runners: Iterable[Runner],
+        begun: Begun,
     ) -> Remains:
         """What may be left of a generation; to be called when another one runs.
 
@@ -65,7 +66,7 @@ class Remains:
             generation: the number of the generation.
             instance: the plugin as it was.
             modules: the modules that were put aside.
-            runners: the threads and tasks that its start began.
+            begun: what came to life while it started.
         """
         token = _Token()
         classes: weakref.WeakSet[type] = weakref.WeakSet()
@@ -76,17 +77,21 @@ class Remains:
         return cls(
             plugin,
             generation,
+            begun,
             classes,
             weakref.ref(instance) if instance is not None else None,
-            weakref.WeakSet(runners),
             weakref.ref(token) if marked else None,
         )
 
+    def instance(self) -> Plugin | None:
+        """The plugin as it was, or None where it is gone."""
+        return self._instance() if self._instance is not None else None
+
     def is_alive(self) -> bool:
         """Whether there may be something to find, without looking for it."""
-        has_instance = self._instance is not None and self._instance() is not None
+        has_instance = self.instance() is not None
         has_code = self._token is not None and self._token() is not None
-        return has_instance or has_code or bool(self._classes) or bool(self._runners)
+        return has_instance or has_code or bool(self._classes) or bool(self.begun)
 
     def find(self) -> list[Leak]:
         """What is alive of it, each with a path from whoever holds it."""
@@ -108,15 +113,15 @@ class Remains:
         return Leak(self.plugin, kind, f"{what} of generation {self.generation}", path)
 
     def _running(self) -> Iterator[Leak]:
-        for runner in self._runners:
-            if isinstance(runner, threading.Thread) and runner.is_alive():
+        for runner in self.begun.runners():
+            if isinstance(runner, threading.Thread):
                 yield self._leak("stale thread", runner.name)
-            elif isinstance(runner, asyncio.Task) and not runner.done():
+            else:
                 yield self._leak("stale task", runner.get_name())
 
     def _instances(self, classes: Collection[type]) -> list[object]:
-        own = self._instance() if self._instance is not None else None
-        found = [] if own is None else [own]
+        own = self.instance()
+        found: list[object] = [] if own is None else [own]
         if classes:
             found += [each for each in gc.get_objects() if type(each) in classes and each is not own]
         return found

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from plugbook.checking.imports import check_imports
 from plugbook.checking.job import Job
@@ -75,6 +78,30 @@ def check(
                 report.problems += problems
     if subjects.project is not None:
         report.problems += check_promises(subjects.project, subjects.sources.values())
+    return report
+
+
+def check_sources(files: Mapping[str, str], where: str, lines_before: int = 0, **options: Any) -> CheckReport:
+    """Check a plugin that is in no file.
+
+    Args:
+        files: the text of each file that it would be, by name; the plugin is in the first.
+        where: what a person calls it; problems are located by this word.
+        lines_before: how many lines of the first file a person does not know of.
+        **options: see `check`.
+    """
+    with TemporaryDirectory(prefix="plugbook-check-") as made:
+        for name, text in files.items():
+            Path(made, name).write_text(text, encoding="utf-8")
+        file = str(Path(made, next(iter(files))))
+        report = check(file, **options)
+    report.where = where
+    for plugin in report.plugins:
+        plugin.place = where
+    report.problems = [
+        replace(each, file=where, line=max(each.line - lines_before, 0)) if each.file == file else each
+        for each in report.problems
+    ]
     return report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,7 +65,7 @@ def new(door: Door, name: str | None, yes: bool, lists: bool, **said: Any) -> Ro
 
 
 @word()
-@click.argument("path")
+@click.argument("path", required=False, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON, for other programs.")
 @click.option("--no-run", is_flag=True, help="Only read it; run none of its code.")
 @click.option(
@@ -77,7 +78,7 @@ def new(door: Door, name: str | None, yes: bool, lists: bool, **said: Any) -> Ro
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 def check(
     door: Door,
-    path: str,
+    path: str | None,
     as_json: bool,
     no_run: bool,
     timeout: float,
@@ -93,15 +94,16 @@ def check(
     check .                         a project: the entry points in its pyproject.toml
     check billing                   an installed plugin
     check shop.billing:Billing      an entry point
+    %pb check [billing]             the last plugin cell of a notebook, or that of this plugin
 
     It is started, given an event of each type that it takes, and stopped, twice; then it is said what is left of it.
     In the terminal the exit code is 1 where there are errors, and 2 where there is nothing to check.
     """
-    from plugbook.checking.check import check as check_plugin
-
-    options = {"api_version": api_version} if api_version else {}
+    options = {"run": not no_run, "timeout_s": timeout, "recording": recording or ""}
+    if api_version:
+        options["api_version"] = api_version
     try:
-        report = check_plugin(path, run=not no_run, timeout_s=timeout, recording=recording or "", **options)
+        report = _checked(door, path, options)
     except UnknownNameError as error:
         raise click.UsageError(str(error)) from error
     told = Text(report.json()) if as_json else report
@@ -109,6 +111,30 @@ def check(
         click.echo(str(told))
         click.get_current_context().exit(1)
     return told
+
+
+def _checked(door: Door, path: str | None, options: dict[str, Any]) -> CheckReport:
+    """What comes of a path, or else of a plugin that was typed here, or that is on the current host."""
+    from plugbook.checking.check import check as check_plugin
+    from plugbook.checking.check import check_sources
+
+    is_path = path is not None and Path(path).expanduser().exists()
+    typed = None if is_path else door.typed_plugin(path)
+    if typed is not None:
+        return check_sources(typed.files, "the cell", typed.lines_before, **options)
+    if path is None:
+        msg = "Say what to check, as in: check billing.py"
+        raise click.UsageError(msg)
+    return check_plugin(path if is_path else _loaded(door, path), **options)
+
+
+def _loaded(door: Door, name: str) -> str:
+    """Where a plugin of the current host came from; any other name stays what it is."""
+    handle = getattr(door.current(), "plugins", {}).get(name)
+    if handle is None:
+        return name
+    source = Path(handle.manifest.source)
+    return str(source) if source.is_file() else str(handle.manifest.entry_point)
 
 
 def _may_ask(door: Door) -> bool:

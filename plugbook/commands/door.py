@@ -39,6 +39,19 @@ class Defaults:
     rate: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class TypedPlugin:
+    """A plugin that was typed at a door, and is in no file.
+
+    Attributes:
+        files: the text of each file that it would be, by name; the plugin is in the first.
+        lines_before: how many lines that has which were not typed.
+    """
+
+    files: Mapping[str, str]
+    lines_before: int = 0
+
+
 def door_of(ctx: click.Context) -> Door:
     """The door at which a command was typed.
 
@@ -167,6 +180,14 @@ class Door(ABC):
             raise PlugbookError(msg)
         live: Recording = target.recording
         return live
+
+    def typed_plugin(self, name: str | None) -> TypedPlugin | None:
+        """A plugin that was typed here, or None where there is no such plugin.
+
+        Args:
+            name: of the plugin; None for the last one.
+        """
+        return None
 
     @abstractmethod
     def player_host(self) -> Host | None:

@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from plugbook.commands import table
-from plugbook.commands.door import Defaults, Door, DoorName, Needs
+from plugbook.commands.door import Defaults, Door, DoorName, Needs, TypedPlugin
 from plugbook.commands.kinds import ANY_EXPRESSION, TARGET
 from plugbook.commands.words import Word
 from plugbook.errors import RecordingError, UnknownNameError
@@ -76,6 +76,13 @@ class Notebook(Door):
         """The user's variables."""
         names: Mapping[str, Any] = self.shell.user_ns
         return names
+
+    def typed_plugin(self, name: str | None) -> TypedPlugin | None:
+        """The cell that defines a plugin, with what it uses of other cells."""
+        from .cell_source import cell_source
+
+        history = self.shell.history_manager.input_hist_raw
+        return cell_source(history, self.shell.transform_cell, name)
 
     def player_host(self) -> Host | None:
         """The host in the variable that ``--host`` names, or the current one."""

@@ -1,7 +1,8 @@
 """Options given by a file, TOML or JSON: a table for each plugin, and inside it one for each nested model.
 
-The parsers of Python say what a file holds, and not in which line. So a TOML file is cut into its statements, each
-of which is TOML by itself, when somebody asks for a line, which is only where something is shown or refused.
+The parsers of Python say what a file holds, and not in which line. So when somebody asks for a line, which is only
+where something is shown or refused, a TOML file is cut into its statements, each of which is TOML by itself, and a
+JSON file is read once more, name by name.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class ConfigFile:
     @cached_property
     def _lines(self) -> dict[Path, int]:
         """The line of each table and value, counted from 1."""
-        return {} if self._is_json else _lines_of(self._text)
+        return dict(_lines_of_json(self._text)) if self._is_json else _lines_of(self._text)
 
 
 def _checked(path: Any) -> FilePath:
@@ -123,6 +124,39 @@ def _odd_entry(content: Any) -> str | None:
     if not isinstance(content, dict):
         return ""
     return next((name for name, table in content.items() if not isinstance(table, dict)), None)
+
+
+# -- lines of a JSON file -------------------------------------------------------------------------
+
+
+def _lines_of_json(text: str, at: int | None = None, path: Path = ()) -> Iterator[tuple[Path, int]]:
+    r"""The line of every name of an object, and of the objects in it.
+
+    Args:
+        text: JSON that was parsed already, so it is well formed.
+        at: where the object begins; by default the outermost one.
+        path: of the object.
+
+    >>> list(_lines_of_json('{\n"billing": {\n"rate": 1}}'))
+    [(('billing',), 2), (('billing', 'rate'), 3)]
+    """
+    decode = json.JSONDecoder().raw_decode
+    at = _after_blanks(text, (_after_blanks(text, 0) if at is None else at) + 1)
+    while text[at] == '"':
+        name, end = decode(text, at)
+        yield (*path, name), text.count("\n", 0, at) + 1
+        at = _after_blanks(text, _after_blanks(text, end) + 1)  # past the colon
+        if text[at] == "{":
+            yield from _lines_of_json(text, at, (*path, name))
+        _, end = decode(text, at)
+        at = _after_blanks(text, end)
+        at = _after_blanks(text, at + 1) if text[at] == "," else at
+
+
+def _after_blanks(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
 
 
 # -- lines of a TOML file -------------------------------------------------------------------------

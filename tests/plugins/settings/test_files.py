@@ -76,13 +76,44 @@ def test_what_is_not_there_has_the_place_of_what_is_around_it(shop):
     assert shop.place(("mailer",)) == "shop.toml"
 
 
+JSON = """{
+  "billing": {"currency": "CHF", "rates": [
+      {"currency": 1}],
+    "tax": {
+      "rate": 0.2 , "na\\"me": "}"
+    }
+  },
+  "ledger" : {}, "order-book": {"depth": 5}
+}"""
+
+
+def test_every_value_of_a_json_file_names_its_line(tmp_path):
+    """Objects inside others are found where they stand, whatever texts and lists are between."""
+    path = tmp_path / "shop.json"
+    path.write_text(JSON)
+    file = ConfigFile(path)
+    lines = {
+        ("billing",): 2,
+        ("billing", "currency"): 2,
+        ("billing", "tax", "rate"): 5,
+        ("billing", "tax", 'na"me'): 5,
+        ("ledger",): 8,
+        ("order-book", "depth"): 8,
+    }
+    assert {each: file.place(each) for each in lines} == {
+        each: f"shop.json line {line}" for each, line in lines.items()
+    }
+    assert file.place(("billing", "rates", 0)) == "shop.json line 2"
+    assert file.place(("mailer",)) == "shop.json"
+
+
 def test_json_is_read_by_its_ending(tmp_path):
-    """JSON says the same, without lines."""
+    """JSON says the same."""
     path = tmp_path / "shop.json"
     path.write_text(json.dumps({"billing": {"currency": "CHF"}}))
     file = ConfigFile(path)
     assert [(said.options, said.place(("currency",))) for said in file.said("billing")] == [
-        ({"currency": "CHF"}, "shop.json")
+        ({"currency": "CHF"}, "shop.json line 1")
     ]
 
 

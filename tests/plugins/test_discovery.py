@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from plugbook import Host
 from plugbook.errors import ManifestError
 from plugbook.plugins.finding import discovery, readings
 from plugbook.plugins.finding.discovery import complete, discover
@@ -213,3 +214,40 @@ def test_a_folder_that_has_not_changed_is_not_read_again(tmp_path, monkeypatch):
     assert discovery.discover_in(tmp_path)[0].manifest.version == "2.0.1"
     (tmp_path / "plugin.toml").write_text("[plugin]\nname = \n")
     assert discovery.discover_in(tmp_path)[0].error is not None
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "told"),
+    [
+        ("from plugbook import Plugin\n\nclass Billing(Plugin):\n    x = undefined\n", 4, "NameError"),
+        ("\nclass Billing(:\n", 2, "SyntaxError"),
+        ("from .helper import x\n", 1, "No module named '{folder}/helper'"),
+    ],
+)
+def test_an_import_error_in_a_folder_names_file_and_line(tmp_path, source, line, told):
+    """Nobody has to know the name that the package of a folder was given."""
+    folder = tmp_path / "billing"
+    folder.mkdir()
+    (folder / "plugin.toml").write_text(
+        '[plugin]\nname = "billing"\nversion = "1"\nentry_point = "code:Billing"\n'
+    )
+    (folder / "code.py").write_text(source)
+    with Host() as host:
+        host.discover(folder)
+        error = host.start().failed["billing"]
+        assert f"'{folder}/code:Billing' could not be imported" in str(error)
+        assert told.format(folder=folder) in str(error)
+        assert f"({folder}/code.py:{line})" in str(error)
+        assert "plugin_billing_" not in str(error)
+
+
+def test_a_class_that_is_not_in_a_folder_is_told_by_its_path(tmp_path):
+    """The module is named by the folder that it is in."""
+    (tmp_path / "plugin.toml").write_text(
+        '[plugin]\nname = "billing"\nversion = "1"\nentry_point = "code:Billing"\n'
+    )
+    (tmp_path / "code.py").write_text("from plugbook import Plugin\n\nclass Bills(Plugin): ...\n")
+    with Host() as host:
+        host.discover(tmp_path)
+        told = str(host.start())
+        assert f"{tmp_path}/code has no 'Billing'. Did you mean 'Bills'?" in told

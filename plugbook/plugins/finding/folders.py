@@ -27,7 +27,7 @@ from types import ModuleType
 from typing import Any
 
 from plugbook.errors import ManifestError, suggestion
-from plugbook.plugins.finding.loader import split_entry_point
+from plugbook.plugins.finding.loader import folders, split_entry_point
 from plugbook.plugins.manifest import Manifest, make_manifest
 
 PLUGIN_FILE = "plugin.toml"
@@ -142,26 +142,19 @@ def package_of(folder: Path) -> str:
     """The name of the package that a folder is imported as; from now on Python finds it."""
     words = re.sub(r"\W+", "_", folder.name)
     name = f"plugin_{words}_{zlib.crc32(str(folder).encode()):08x}"
-    _finder.folders[name] = folder
+    folders[name] = folder
     if _finder not in sys.meta_path:
         sys.meta_path.append(_finder)
     return name
 
 
 class _FolderFinder(MetaPathFinder):
-    """Finds the packages of folders; what is in them, Python finds by itself.
-
-    Attributes:
-        folders: by the name of the package.
-    """
-
-    def __init__(self) -> None:
-        self.folders: dict[str, Path] = {}
+    """Finds the packages of folders; what is in them, Python finds by itself."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        folder = self.folders.get(fullname)
+        folder = folders.get(fullname)
         if folder is None:
             return None
         inside = [str(folder)]

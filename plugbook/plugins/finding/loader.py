@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import re
 import sys
 import threading
 import traceback
@@ -19,14 +20,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from os import sep
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, Final
 
 from plugbook.errors import ManifestError, PluginError, suggestion
 from plugbook.plugins.leaks.unloaded import Unloaded
 from plugbook.plugins.plugin import Plugin, as_class
 from plugbook.plugins.reloading.modules import Aside, forget, is_below
+from plugbook.trace.telling import place_of, show_place
+
+folders: Final[dict[str, Path]] = {}
+"""The folders that are imported as packages of their own, by the names that were made for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +209,27 @@ def split_entry_point(entry_point: str) -> tuple[str, str]:
     return module, attribute
 
 
+def shown_as(text: str) -> str:
+    """A text in which modules of folders are shown by their paths, for nobody has ever written their names."""
+    for package, folder in folders.items():
+        for inside in re.findall(rf"\b{package}((?:\.\w+)*)", text):
+            text = text.replace(f"{package}{inside}", f"{folder}{inside.replace('.', sep)}", 1)
+    return text
+
+
 def _import_class(entry_point: str, module: str, attribute: str) -> type[Plugin]:
     importlib.invalidate_caches()
+    entry_point = shown_as(entry_point)
     try:
         with _from_source(module.partition(".")[0]):
             found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        told = traceback.format_exception_only(error)[-1].strip()
-        msg = f"{entry_point!r} could not be imported: {told}. Mend what its traceback shows, and load it again."
+        told = shown_as(traceback.format_exception_only(error)[-1].strip())
+        place = _place_of(error)
+        msg = (
+            f"{entry_point!r} could not be imported: {told}{f' ({place})' if place else ''}. "
+            "Mend that, and load it again."
+        )
         raise PluginError(
             msg,
             phase="import",
@@ -218,7 +237,7 @@ def _import_class(entry_point: str, module: str, attribute: str) -> type[Plugin]
     for part in attribute.split("."):
         if not hasattr(found, part):
             classes = [name for name, value in vars(found).items() if _is_plugin(value)]
-            msg = f"{module} has no {attribute!r}.{suggestion(part, classes)}"
+            msg = f"{shown_as(module)} has no {attribute!r}.{suggestion(part, classes)}"
             raise ManifestError(msg, field="entry_point")
         found = as_class(getattr(found, part))
     if not _is_plugin(found):
@@ -231,6 +250,13 @@ def _import_class(entry_point: str, module: str, attribute: str) -> type[Plugin]
         )
     plugin: type[Plugin] = found
     return plugin
+
+
+def _place_of(error: BaseException) -> str:
+    """Where an import failed; a mistake of syntax is where no frame ever was."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return show_place(error.filename, error.lineno)
+    return place_of(error)
 
 
 def _is_plugin(value: object) -> bool:

@@ -7,10 +7,12 @@ from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING
 
-from plugbook.errors import ManifestError
+from plugbook.errors import ManifestError, PlugbookWarning, suggestion
 from plugbook.events.dispatch.registrations import Redo, Registration
 from plugbook.host.changes import record_change
 from plugbook.host.registrations import registrar_for
+from plugbook.plugins.settings.fields import accepted
+from plugbook.plugins.warning import warn
 
 if TYPE_CHECKING:
     from plugbook.events.subscription import Subscription
@@ -65,6 +67,9 @@ class Deprecating(ABC):
             ManifestError: not one thing is named, or a version is none.
             TopicError: the pattern is not well formed.
             HostClosedError: the host was closed.
+
+        Warns:
+            PlugbookWarning: there is no such plugin or option on this host, but one of nearly that name.
         """
         self._check_open()
         named: dict[DeprecatedKind, object] = {
@@ -81,6 +86,7 @@ class Deprecating(ABC):
             )
             raise ManifestError(msg)
         ((kind, what),) = things
+        self._warn_of_typo(kind, str(what))
         deprecations = self._engine.deprecations
         known = set(deprecations.users)
         made = deprecations.add(kind, what, since=since, removal=removal, use=use)
@@ -93,6 +99,21 @@ class Deprecating(ABC):
                 targets = [each.target for each in self.subscriptions if each.plugin == handle.name]
                 deprecations.look_at(handle.context, targets, handle.manifest, handle.given)
         return made
+
+    def _warn_of_typo(self, kind: DeprecatedKind, name: str) -> None:
+        """Warn of a plugin or an option that is not there, where one is whose name is nearly that."""
+        handles = self._registry.handles
+        known = list(handles)
+        if kind == "option":
+            models = {
+                each: handle.plugin_class.Config for each, handle in handles.items() if handle.plugin_class
+            }
+            known = [
+                f"{each}.{option}" for each, model in models.items() if model for option in accepted(model)
+            ]
+        near = suggestion(name, known, listing=False)
+        if kind in ("plugin", "option") and name not in known and near:
+            warn(f"{kind} {name} is deprecated, which is not on this host.{near}", PlugbookWarning)
 
     def _take_back(self, reason: str, *, what: Deprecation) -> Redo | None:
         users = self._engine.deprecations.users.pop(what, None)

@@ -6,7 +6,13 @@ import pytest
 from pydantic import BaseModel
 
 from plugbook import Event, Host, Plugin, on
-from plugbook.errors import ManifestError, PlugbookDeprecationWarning, RemovedError, TopicError
+from plugbook.errors import (
+    ManifestError,
+    PlugbookDeprecationWarning,
+    PlugbookWarning,
+    RemovedError,
+    TopicError,
+)
 
 
 class Legacy(Event, topic="order.legacy"):
@@ -195,3 +201,28 @@ def test_a_deprecation_that_cannot_be_is_refused(host, keywords, said):
     with pytest.raises((ManifestError, TopicError), match=said):
         host.deprecate(**{"since": "2.1", "removal": "3.0"} | keywords)
     assert host.deprecations == {}
+
+
+@pytest.mark.parametrize(
+    ("thing", "meant"),
+    [
+        ({"option": "listener.curency"}, "listener.currency"),
+        ({"option": "listner.currency"}, "listener.currency"),
+        ({"plugin": "leger"}, "ledger"),
+    ],
+)
+def test_a_misspelt_thing_is_warned_of(thing, meant):
+    """What is nearly the name of something on the host was meant to be that."""
+    with Host([Ledger, Listener]) as host:
+        with pytest.warns(PlugbookWarning, match=f"not on this host.*'{meant}'") as caught:
+            deprecate(host, **thing)
+        assert caught[0].filename == __file__
+
+
+def test_what_may_come_later_can_be_deprecated():
+    """A plugin or an option that is like nothing on the host is deprecated without a word."""
+    with Host([Ledger, Listener]) as host:
+        deprecate(host, option="mailer.sender")
+        deprecate(host, plugin="mailer")
+        deprecate(host, option="listener.currency")
+        assert len(host.deprecations) == 3

@@ -145,6 +145,10 @@ def _for_missing(
     cause: Problem, manifest: Manifest, manifests: Manifests, available: Sequence[Manifest]
 ) -> Iterator[Change]:
     wanted = split(cause.wanted)
+    for provider in cause.plugins[:1]:
+        needing = manifest.model_copy(update={"needs": (*manifest.needs, cause.wanted)})
+        text = f"write needs={[cause.wanted]!r} in {manifest.name} instead of requires: {provider} provides {wanted.name}"
+        yield Change(text, _with(_exchanged(needing, "requires", cause.wanted)))
     for each in available:
         if each.name == wanted.name and fits(wanted.versions, each.version):
             yield Change(f"add {each} from {each.source}", _with(each))

@@ -41,7 +41,7 @@ class Problem:
             ``requirement`` means that something it needs has a problem of its own.
         facts: the sentences that together exclude it; none can be left out.
         because: the problem of what it needs, for ``requirement``.
-        plugins: the names the facts are about.
+        plugins: the names the facts are about; where a plugin is missing, those that provide a capability of its name.
         wanted: what was looked for: a plugin or capability, with its range.
         known: the names there are where `wanted` was looked for.
     """
@@ -89,6 +89,9 @@ class Problem:
         first = self.chain[-1]
         relation = split(first.wanted)
         match first.kind:
+            case "missing" if first.plugins:
+                provider = first.plugins[0]
+                return f"Write needs=[{first.wanted!r}] instead of requires: {provider} provides {relation.name}."
             case "missing":
                 return f"Add a plugin {first.wanted}.{suggestion(relation.name, first.known, listing=False)}"
             case "capability":

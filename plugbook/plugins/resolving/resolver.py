@@ -151,7 +151,8 @@ class _Resolver:
             other = self.manifests.get(name)
             if other is None:
                 facts = (f"{manifest} requires {text}", f"there is no plugin {name}")
-                yield Problem(manifest.name, "missing", facts, wanted=text, known=self.manifests.keys())
+                providers, known = self._candidates(text), self.manifests.keys()
+                yield Problem(manifest.name, "missing", facts, plugins=providers, wanted=text, known=known)
             elif not fits(versions, other.version):
                 facts = (f"{manifest} requires {text}", f"{name} is {other.version}")
                 yield Problem(manifest.name, "version", facts, plugins=(name,), wanted=text)

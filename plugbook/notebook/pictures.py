@@ -212,7 +212,7 @@ def config(shown: PluginConfig) -> str:
 def plugin(shown: Plugin | PluginBuilder | type[Plugin]) -> str:
     """What a plugin says about itself, the same however it was written."""
     from plugbook.plugins.authoring.description import describe
-    from plugbook.plugins.plugin import as_class
+    from plugbook.plugins.plugin import Buildable, as_class
 
     given = as_class(shown)
     told = describe(given if isinstance(given, type) else type(given))
@@ -221,7 +221,9 @@ def plugin(shown: Plugin | PluginBuilder | type[Plugin]) -> str:
         for heading, items in told.fields.items()
         if heading != "summary"
     ]
-    title = head(f"Plugin {told.manifest}", told.manifest.summary)
+    title = head(
+        f"Plugin {told.manifest}", told.manifest.summary, shown.hint if isinstance(shown, Buildable) else ""
+    )
     return page(title, table(["field", "what it says"], rows) if rows else None)
 
 

@@ -264,6 +264,14 @@ class Buildable:
         """The plugin class."""
         raise NotImplementedError
 
+    def taken(self) -> None:
+        """A host has that class now."""
+
+    @property
+    def hint(self) -> str:
+        """What to do where it was changed after a host took it, or ``""``."""
+        return ""
+
 
 def as_class(given: Any) -> Any:
     """The class of a plugin that was written as functions; anything else as it is."""
@@ -281,6 +289,9 @@ def check_keywords(keywords: Iterable[str], place: str) -> None:
     """
     known = (*_KEYWORDS, *_BESIDES)
     for keyword in keywords:
+        if keyword == "members":
+            msg = f"{place}: a plugin has no members, but a bundle does. Subclass plugbook.Bundle instead of Plugin."
+            raise ManifestError(msg, field=keyword)
         if keyword not in known:
             msg = f"{place}: a plugin has no class keyword {keyword!r}.{suggestion(keyword, known)}"
             raise ManifestError(msg, field=keyword)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from plugbook import Event, Host, Plugin, on, plugin
-from plugbook.errors import ConfigError, LifecycleError, ManifestError
+from plugbook.errors import ConfigError, LifecycleError, ManifestError, PluginError
 from plugbook.plugins.authoring.builder import PluginBuilder
 from plugbook.plugins.plugin import _BESIDES, _KEYWORDS
 
@@ -436,3 +436,54 @@ def test_a_host_takes_names_of_what_was_built():
         assert str(host.why(made)).startswith("x is active")
         with pytest.raises(LifecycleError):
             host.plan("halt", made)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_functions_are_told_of_another_configuration(is_async):
+    """They are called in order, with the context if they take it, and what one raises refuses the configuration."""
+    heard = []
+    billing = plugin("billing").config(currency="USD")
+
+    @billing.on_config_change
+    def first(old, new):
+        heard.append((old.currency, new.currency))
+        if new.currency == "XXX":
+            raise ValueError("no such currency")
+
+    def second(old, new, ctx):
+        heard.append(ctx.config is new)
+
+    async def later(old, new, ctx):
+        await asyncio.sleep(0)
+        second(old, new, ctx)
+
+    assert billing.configuring(later if is_async else second) is billing
+    with Host([billing]) as host:
+        host.start()
+        host.configure("billing", currency="EUR")
+        assert heard == [("USD", "EUR"), True]
+        with pytest.raises(PluginError, match="no such currency"):
+            host.configure("billing", currency="XXX")
+        assert host.config_of("billing")["currency"].value == "EUR"
+
+
+def test_a_listener_of_the_configuration_that_cannot_be_called_is_refused():
+    """The message says with what it is called, and the builder stays as it was."""
+    billing = plugin("billing")
+    with pytest.raises(ManifestError, match=r"def changed\(old, new, ctx\)"):
+
+        @billing.on_config_change
+        def changed(new): ...
+
+    assert billing.build().on_config_change is Plugin.on_config_change
+
+
+def test_a_builder_that_was_changed_after_a_host_took_it_says_so():
+    """The host keeps what it took, so the builder shows how to bring the change, until that is done."""
+    billing = plugin("billing")
+    with Host([billing]) as host:
+        assert repr(billing) == "<plugin billing 0.0.0>"
+        billing.version("2")
+        assert repr(billing).splitlines()[-1].endswith("host.add(billing, replace=True)")
+        host.add(billing, replace=True)
+        assert repr(billing) == "<plugin billing 2>"

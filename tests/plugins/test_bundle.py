@@ -175,7 +175,7 @@ REFUSED = {
         lambda: type("Stall", (Bundle,), {"Config": type("C", (BaseModel,), {"ledger": 1, "__annotations__": {"ledger": int}})}, members=[Ledger]),
         "both an option and a member",
     ),
-    "members of a plugin": (lambda: type("Stall", (Plugin,), {}, members=[Ledger]), "no class keyword 'members'"),
+    "members of a plugin": (lambda: type("Stall", (Plugin,), {}, members=[Ledger]), r"Subclass plugbook\.Bundle"),
 }  # fmt: skip
 
 

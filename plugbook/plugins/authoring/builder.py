@@ -27,6 +27,7 @@ from plugbook.plugins.authoring.functions import (
     Handler,
     Targets,
     check_function,
+    config_method,
     is_model,
     model_of,
     name_for,
@@ -108,10 +109,12 @@ class PluginBuilder(Buildable):
         self._handlers: dict[str, Handler] = {}
         self._starts: dict[str, Function] = {}
         self._stops: dict[str, Function] = {}
+        self._config_changes: dict[str, Function] = {}
         self._points: tuple[ExtensionPoint[Any], ...] = ()
         self._given: dict[str, Given] = {}
         self._members: tuple[Any, ...] = ()
         self._built: type[Plugin] | None = None
+        self._taken: type[Plugin] | None = None
         if callable(name) or "name" in keywords:
             msg = f"{self._place} takes one name. Write: billing = plugin('billing'), then @billing.on(OrderPlaced)."
             raise ManifestError(msg, field="name")
@@ -266,6 +269,18 @@ class PluginBuilder(Buildable):
         self.stopping(function)
         return function
 
+    def on_config_change(self, function: F) -> F:
+        """Have a function called with the old and the new configuration, and with the plugin's context; may be async.
+
+        What it raises refuses the new configuration; see `Plugin.on_config_change`. This is a decorator; in a chain
+        it is `configuring`.
+
+        Raises:
+            ManifestError: it cannot be called like that.
+        """
+        self.configuring(function)
+        return function
+
     def starting(self, function: Callable[..., Any]) -> Self:
         """As `on_start`, in a chain."""
         return self._call_at("start", self._starts, function)
@@ -273,6 +288,10 @@ class PluginBuilder(Buildable):
     def stopping(self, function: Callable[..., Any]) -> Self:
         """As `on_stop`, in a chain."""
         return self._call_at("stop", self._stops, function)
+
+    def configuring(self, function: Callable[..., Any]) -> Self:
+        """As `on_config_change`, in a chain."""
+        return self._call_at("config change", self._config_changes, function)
 
     # -- extension points -------------------------------------------------------------------------
 
@@ -332,12 +351,25 @@ class PluginBuilder(Buildable):
             self._built = self._build()
         return self._built
 
+    def taken(self) -> None:
+        """A host has the plugin as it is now, and does not see what is added later."""
+        self._taken = self._built
+
+    @property
+    def hint(self) -> str:
+        """What to do where it was changed after a host took it, or ``""``."""
+        if self._taken in (None, self.build()):
+            return ""
+        return f"Changed since a host took it; for the change: host.add({self.manifest.name}, replace=True)"
+
     def _build(self) -> type[Plugin]:
         names: dict[str, Any] = {name: handler.method(name) for name, handler in self._handlers.items()}
         if self._starts or self._stops or self._points or self._given:
             names["start"] = start_method(
                 self._starts.values(), self._stops.values(), self._points, self._given.values()
             )
+        if self._config_changes:
+            names["on_config_change"] = config_method(self._config_changes.values())
         if self._config is not None:
             names["Config"] = self._config
         title = _class_name(self._fields["name"])
@@ -401,7 +433,7 @@ class PluginBuilder(Buildable):
             raise AttributeError(msg, name=name, obj=self)
 
     def __repr__(self) -> str:
-        return repr(describe(self.build()))
+        return "\n".join(filter(None, (repr(describe(self.build())), self.hint)))
 
 
 def _by_name(options: Mapping[Any, Any]) -> dict[str, Any]:

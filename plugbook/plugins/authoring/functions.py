@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
 Targets = tuple[tuple[Target, Mapping[str, Any]], ...]
 
-_MOST_ARGUMENTS: Final = {"handler": 2, "start": 1, "stop": 1}
+_MOST_ARGUMENTS: Final = {"handler": 2, "start": 1, "stop": 1, "config change": 3}
 """With how many arguments each kind of function is called at most; the last one is the context."""
 
 _SHAPES: Final = {
     "handler": "with the event, and with the plugin's context if it takes two. Write def {name}(event, ctx)",
     "start": "with the plugin's context, if it takes one. Write def {name}(ctx)",
     "stop": "with the plugin's context, if it takes one. Write def {name}(ctx)",
+    "config change": (
+        "with the old and the new configuration, and with the plugin's context if it takes three. "
+        "Write def {name}(old, new, ctx)"
+    ),
 }
 
 
@@ -81,11 +85,11 @@ class Handler:
 
 
 def check_function(function: Any, kind: str, place: str) -> Function:
-    """How a function is called as a handler, at start or at stop.
+    """How a function is called as a handler, at start, at stop or when the configuration changes.
 
     Args:
         function: anything that can be called.
-        kind: ``handler``, ``start`` or ``stop``.
+        kind: ``handler``, ``start``, ``stop`` or ``config change``.
         place: of the plugin; named where the function has no place of its own.
 
     Raises:
@@ -169,6 +173,23 @@ def start_method(
         _finish(ctx, last, contributed)
 
     return start_async if any(each.is_async for each in first) else start
+
+
+def config_method(functions: Iterable[Function]) -> Callable[..., Any]:
+    """The `on_config_change` of a plugin class: calls these, in order."""
+    called = tuple(functions)
+
+    def on_config_change(self: Plugin, old: Any, new: Any) -> None:
+        for each in called:
+            each.call(*each.arguments(self.ctx, old, new))
+
+    async def on_config_change_async(self: Plugin, old: Any, new: Any) -> None:
+        for each in called:
+            result = each.call(*each.arguments(self.ctx, old, new))
+            if each.is_async:
+                await result
+
+    return on_config_change_async if any(each.is_async for each in called) else on_config_change
 
 
 def model_of(defaults: Mapping[str, Any], place: str, plugin: str, module: str) -> type[BaseModel]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plugbook.events.dispatch.cause import Cause, current_cause
 from plugbook.events.dispatch.registrations import Redo, Registrar, Registration, current_registrar
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from plugbook.host.handle import PluginHandle
     from plugbook.host.host import Host
     from plugbook.host.plan import Changes
+
+
+class _HasBus(Protocol):
+    @property
+    def bus(self) -> Bus: ...
 
 
 def registrar_for(bus: Bus) -> Registrar | None:
@@ -110,9 +115,9 @@ def note_listener(bus: Bus, listener: Callable[..., object], connect: Callable[[
 
 
 @contextmanager
-def told(host: Host, what: str, reason: str, payload: Any = None) -> Iterator[None]:
-    """Write a `change` record with the reason; it is the cause of what happens inside."""
-    seq = _record(host.bus, what, reason, payload)
+def told(holder: _HasBus, what: str, reason: str, payload: Any = None) -> Iterator[None]:
+    """Write a `change` record of a host with the reason; it is the cause of what happens inside."""
+    seq = _record(holder.bus, what, reason, payload)
     token = current_cause.set(Cause(seq, seq) if seq else current_cause.get())
     try:
         yield

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -214,16 +213,6 @@ class CellScopes:
                 elif is_alone(run.hosts, position):
                     _close(run.hosts.pop(position), "nothing refers to it any more")
                     click.echo(f"The host made in {run.name} was closed, for nothing refers to it any more.")
-
-
-@contextmanager
-def unscoped() -> Iterator[None]:
-    """What is registered inside belongs to no cell."""
-    token = current_registrar.set(None)
-    try:
-        yield
-    finally:
-        current_registrar.reset(token)
 
 
 def _has_failed(result: Any) -> bool:

@@ -14,9 +14,8 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from plugbook.errors import ManifestError, PluginError
-from plugbook.events.dispatch.registrations import current_registrar
+from plugbook.events.dispatch.registrations import current_registrar, unscoped
 
-from .cell_scope import unscoped
 from .splitting import split_words
 
 if TYPE_CHECKING:

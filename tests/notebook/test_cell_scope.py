@@ -304,3 +304,49 @@ def test_nothing_is_watched_after_unloading(shop):
     shop.run(COUNT)
     shop.run(COUNT)
     assert listeners(host_of(shop)) == ["note", "note"]
+
+
+def test_what_a_cell_sets_for_a_plugin_is_its_cells(shop, capsys):
+    """Pauses, policies and effect rules of a cell that fails are gone, and one line and the records say so."""
+    host = host_of(shop)
+    shop.run("from plugbook import Effects\nshop.set_policy('ledger', 'raise')", cell_id="a")
+    shop.fail(
+        "shop.pause('billing')\nshop.mute('ledger')\nshop.set_policy('billing', 'quarantine')\n"
+        "shop.set_policy('ledger', 'continue')\nshop.effects['billing'] = Effects(retries=2)\n1 / 0"
+    )
+    assert [host.held(name) for name in ("billing", "ledger")] == ["", ""]
+    assert [host.policy_of(name) for name in ("billing", "ledger")] == ["continue", "raise"]
+    assert not host.effects
+    said = "pause of billing, mute of ledger, policy of billing, policy of ledger, effect rules of billing"
+    assert said in capsys.readouterr().out
+    assert changes_of(host, "policy")[-2:] == ["cell [4] failed"] * 2
+    assert changes_of(host, "effects")[-1] == "cell [4] failed"
+
+
+def test_a_cell_that_pauses_and_runs_again_begins_without_its_pause(shop):
+    """What was kept is delivered first; without the pause in it the plugin goes on, and a failed run leaves it."""
+    host = host_of(shop)
+    pause = "shop.pause('billing')\nshop.publish(OrderPlaced(order_id=1))\nlen(shop.dead_letters('billing'))"
+    assert [shop.run(pause, cell_id="a") for _ in range(2)] == [1, 1]
+    shop.ip.run_cell("1 / 0", store_history=True, cell_id="a")
+    assert host.held("billing") == "paused"
+    shop.run("'no pause'", cell_id="a")
+    assert host.held("billing") == ""
+
+
+def test_what_another_cell_has_set_since_stays(shop):
+    """Only what is still as the cell set it is taken back."""
+    host = host_of(shop)
+    shop.run("shop.pause('billing')\nshop.set_policy('billing', 'raise')", cell_id="a")
+    shop.run("shop.resume('billing')\nshop.mute('billing')\nshop.set_policy('billing', 'quarantine')")
+    shop.run("'nothing'", cell_id="a")
+    assert host.held("billing") == "muted"
+    assert host.policy_of("billing") == "quarantine"
+
+
+def test_the_settings_of_a_host_are_not_apart_from_it(shop, capsys):
+    """What a host is made with goes with the host, and is not told of by itself."""
+    shop.fail(
+        "class Solo(Plugin): ...\nother = Host([Solo], policies={'solo': 'raise'})\nother.start()\n1 / 0"
+    )
+    assert "policy" not in capsys.readouterr().out

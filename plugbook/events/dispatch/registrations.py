@@ -6,10 +6,15 @@ What a plugin takes belongs to its scope. A line in a notebook has none: run aga
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 Redo = Callable[[str], object]
 """Does again what was taken back, for the reason given."""
@@ -64,3 +69,47 @@ class Registrar(Protocol):
 
 current_registrar: ContextVar[Registrar | None] = ContextVar("plugbook_registrar", default=None)
 """Set while a cell runs, for its own code and the tasks it creates."""
+
+
+@contextmanager
+def noted(
+    owner: T,
+    registrar: Registrar | None,
+    kind: str,
+    label: str,
+    look: Callable[[T], V],
+    put: Callable[[T, V, str], object],
+) -> Iterator[None]:
+    """Tell of what is set inside; taking it back puts what was there before, unless it was set anew since.
+
+    Args:
+        owner: whose it is; told of, it is not kept alive.
+        registrar: who is told, if anybody.
+        kind: what is set, such as ``policy``.
+        label: of what, such as ``of billing``.
+        look: gives what is set.
+        put: sets it, given the value and a reason.
+    """
+    before = look(owner)
+    yield
+    after = look(owner)
+    if registrar is None or after == before:
+        return
+
+    def undo(owner: T, reason: str) -> Redo | None:
+        if look(owner) != after:
+            return None
+        put(owner, before, reason)
+        return partial(put, owner, after)
+
+    registrar.note(Registration(kind, label, weakref.ref(owner), undo))
+
+
+@contextmanager
+def unscoped() -> Iterator[None]:
+    """What is registered inside belongs to no cell."""
+    token = current_registrar.set(None)
+    try:
+        yield
+    finally:
+        current_registrar.reset(token)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from plugbook.errors import ManifestError
+from plugbook.events.dispatch.registrations import noted
 from plugbook.host.handle import PluginName, name_of
+from plugbook.host.registrations import registrar_for, told
 from plugbook.host.supervision.deliveries import check_callable
 from plugbook.plugins.policy import as_policy
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from plugbook.host.plan import Changes
     from plugbook.host.registry import Registry
     from plugbook.host.supervision.dead_letters import DeadLetter, DeadLetters, Redelivered
-    from plugbook.host.supervision.deliveries import Deliveries
+    from plugbook.host.supervision.deliveries import Deliveries, Mode
     from plugbook.host.supervision.supervisor import Supervisor
     from plugbook.plugins.policy import Policy
 
@@ -31,6 +34,11 @@ class Supervised(ABC):
     _engine: Engine
     _deliveries: Deliveries
     _supervisor: Supervisor
+
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
 
     @abstractmethod
     def _request(self, function: Callable[[], T]) -> T | Work[T]:
@@ -67,7 +75,18 @@ class Supervised(ABC):
         """
         self._check_open()
         handle = self._registry[name_of(name)]
-        self._supervisor.set_policy(handle, _checked(handle.name, policy))
+        checked = _checked(handle.name, policy)
+
+        def look(host: Supervised) -> Policy | None:
+            return None if host.is_closed else host._engine.policies.get(handle.name)
+
+        def put(host: Supervised, policy: Policy | None, reason: str) -> None:
+            if handle.name in host._registry.handles:
+                host._supervisor.set_policy(host._registry[handle.name], policy, reason)
+
+        registrar = registrar_for(self._engine.bus)
+        with noted(self, registrar, "policy", f"of {handle.name}", look, put):
+            self._supervisor.set_policy(handle, checked)
 
     # -- who gets events --------------------------------------------------------------------------
 
@@ -180,10 +199,30 @@ class Supervised(ABC):
 
     # -- inside -----------------------------------------------------------------------------------
 
-    def _hold(self, name: PluginName, mode: Any) -> None:
+    def _hold(self, name: PluginName, mode: Literal["paused", "muted"]) -> None:
         self._check_open()
-        changed = [self._deliveries.hold(each, mode) for each in self._with_members(name)]
-        if any(changed):
+        names = self._with_members(name)
+
+        def look(host: Supervised) -> dict[str, Mode]:
+            return {} if host.is_closed else {each: host._deliveries.mode(each) for each in names}
+
+        def put(host: Supervised, modes: dict[str, Mode], reason: str) -> None:
+            with told(
+                host._engine, "take back", reason, {"plugins": list(names), "held": list(modes.values())}
+            ):
+                host._request(partial(host._deliver_by, modes))
+
+        kind = "pause" if mode == "paused" else "mute"
+        with noted(self, registrar_for(self._engine.bus), kind, f"of {names[-1]}", look, put):
+            self._deliver_by(dict.fromkeys(names, mode))
+
+    def _deliver_by(self, modes: Mapping[str, Mode]) -> None:
+        """Hold back the events of plugins, or resume with them, as it is said of each."""
+        changed = [self._deliveries.hold(name, mode) for name, mode in modes.items() if mode]
+        resumed = [name for name, mode in modes.items() if not mode]
+        if resumed:
+            self._deliveries.resume({name: self._registry[name].is_active for name in resumed})
+        if resumed or any(changed):
             self._engine.tell()
 
     def _with_members(self, name: PluginName) -> tuple[str, ...]:

@@ -167,14 +167,25 @@ class Supervisor:
                 return policy
         return "continue"
 
-    def set_policy(self, handle: PluginHandle, policy: Policy) -> None:
-        """Let another policy hold from now on, for handlers that are connected, too, and for members of a bundle."""
+    def set_policy(self, handle: PluginHandle, policy: Policy | None, reason: str = "") -> None:
+        """Let another policy hold from now on, for handlers that are connected, too, and for members of a bundle.
+
+        Args:
+            handle: the plugin.
+            policy: None for what its manifest says.
+            reason: why, for the record.
+        """
         old = self.policy_of(handle)
-        self._engine.policies[handle.name] = policy
-        if policy != old:
-            told = {"old": policy_as_json(old), "new": policy_as_json(policy)}
-            record_change(self._bus, "policy", handle.name, told)
-            self._engine.describe(handle)
+        if policy is None:
+            self._engine.policies.pop(handle.name, None)
+        else:
+            self._engine.policies[handle.name] = policy
+        new = self.policy_of(handle)
+        if new != old:
+            told = {"old": policy_as_json(old), "new": policy_as_json(new)}
+            record_change(self._bus, "policy", handle.name, told, reason=reason)
+            if self._bus.recorder is not None:
+                self._bus.recorder.describe("policy", handle.name, policy_as_json(new))
         for name in (handle.name, *self._registry.members_of(handle.name)):
             self._engine.watch_anew(self._registry[name])
 

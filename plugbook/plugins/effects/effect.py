@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from plugbook.errors import EffectError, UnknownPluginError, suggestion
+from plugbook.events.dispatch.registrations import current_registrar, noted
 from plugbook.plugins.effects.performance import Asker, Limits, Performance
 
 if TYPE_CHECKING:
@@ -136,12 +137,36 @@ class EffectRules(MutableMapping[str, Effects]):
         if not isinstance(rules, Effects):
             msg = f"the rules for the effects of {plugin!r} are {rules!r}. Write them as Effects(retries=2, timeout=5.0)."
             raise EffectError(msg)
-        self._by_plugin[plugin] = rules
-        self._record(plugin, asdict(rules))
+        self._set(plugin, rules)
 
     def __delitem__(self, plugin: str) -> None:
-        del self._by_plugin[plugin]
-        self._record(plugin, None)
+        if plugin not in self._by_plugin:
+            raise KeyError(plugin)
+        self._set(plugin, None)
+
+    def _set(self, plugin: str, rules: Effects | None) -> None:
+        """Set or drop rules; a notebook is told, so that its cell can take it back."""
+
+        def look(every: EffectRules) -> Effects | None:
+            return every._by_plugin.get(plugin)
+
+        def put(every: EffectRules, rules: Effects | None, reason: str) -> None:
+            every._put(plugin, rules, reason)
+
+        registrar = current_registrar.get() if self._bus.cause() is None else None
+        with noted(self, registrar, "effect rules", f"of {plugin}", look, put):
+            self._put(plugin, rules)
+
+    def _put(self, plugin: str, rules: Effects | None, reason: str = "") -> None:
+        if rules is None:
+            self._by_plugin.pop(plugin, None)
+        else:
+            self._by_plugin[plugin] = rules
+        if self._bus.recorder is not None:
+            told = None if rules is None else asdict(rules)
+            self._bus.recorder.put(
+                "change", "effects", plugin=plugin.strip(EVERY_PLUGIN), reason=reason, payload=told
+            )
 
     def __getitem__(self, plugin: str) -> Effects:
         return self._by_plugin[plugin]
@@ -151,10 +176,6 @@ class EffectRules(MutableMapping[str, Effects]):
 
     def __len__(self) -> int:
         return len(self._by_plugin)
-
-    def _record(self, plugin: str, rules: dict[str, Any] | None) -> None:
-        if self._bus.recorder is not None:
-            self._bus.recorder.put("change", "effects", plugin=plugin.strip(EVERY_PLUGIN), payload=rules)
 
     def __repr__(self) -> str:
         return repr(self._by_plugin)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .door import Door
 
 _COLUMNS = ("plugin", "version", "state", "why")
-ACTIONS = ("start", "stop", "restart", "reload", "remove")
+ACTIONS = ("start", "stop", "restart", "reload", "remove", "disable", "enable")
 
 _name = click.argument("name", type=PLUGIN)
 _name_or_all = click.argument("name", type=PLUGIN, required=False)
@@ -113,6 +113,20 @@ def restart(door: Door, name: str) -> Any:
 def reload(door: Door, name: str) -> Any:
     """Restart a plugin with its code imported afresh."""
     return door.host().reload(name)
+
+
+@word("host", doors=NOTEBOOK)
+@_name
+def disable(door: Door, name: str) -> Any:
+    """Keep a plugin from starting; stop it, what needs it first, if it is active."""
+    return door.host().disable(name)
+
+
+@word("host", doors=NOTEBOOK)
+@_name
+def enable(door: Door, name: str) -> Any:
+    """Let a plugin start again, and start it if 'disable' had stopped it."""
+    return door.host().enable(name)
 
 
 @word("host")

@@ -424,6 +424,8 @@ class Engine:
         if handle.name in self.policies:
             recorder.describe("policy", handle.name, policy_as_json(self.policies[handle.name]))
         recorder.describe("state", handle.name, handle.state.value)
+        if handle.is_disabled:
+            recorder.describe("disabled", handle.name, data=True)
         if handle.config is not None:
             recorder.describe("config", handle.name, masked(handle.config))
         if handle.layers is not None:

@@ -51,6 +51,7 @@ class PluginHandle:
         since_ns: since when, ns since the epoch.
         since_seq: the number of the record that says so; 0 where nothing is recorded.
         reason: why it is there, such as ``ledger was stopped``.
+        is_disabled: whether a person keeps it from starting.
         error: what it failed with, while it is `failed`.
         phase: what it was doing when it failed.
         problem: why it cannot start, where the resolver found something.
@@ -73,6 +74,7 @@ class PluginHandle:
     since_ns: int = 0
     since_seq: int = 0
     reason: str = ""
+    is_disabled: bool = False
     error: BaseException | None = None
     phase: str = ""
     problem: Problem | None = None
@@ -101,6 +103,14 @@ class PluginHandle:
         for name in _OF_A_GENERATION:
             setattr(self, name, getattr(generation, name))
         self.generation += 1
+
+    def disable(self) -> None:
+        """Keep it from starting."""
+        self.is_disabled, self.reason = True, "it is disabled"
+
+    def enable(self) -> None:
+        """Let it start again."""
+        self.is_disabled, self.reason = False, ""
 
     @property
     def is_active(self) -> bool:

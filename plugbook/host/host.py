@@ -19,10 +19,12 @@ from plugbook.errors import (
 from plugbook.events.bus import Bus
 from plugbook.events.dispatch.asking import Asking
 from plugbook.events.dispatch.circles import MOST_CAUSED
+from plugbook.events.dispatch.registrations import unscoped
 from plugbook.host.configured import Configured
 from plugbook.host.configuring import Configuring
 from plugbook.host.current import use
 from plugbook.host.deprecating import Deprecating
+from plugbook.host.disabling import Disabling
 from plugbook.host.engine import Engine
 from plugbook.host.handle import PluginName, name_of
 from plugbook.host.leaking import Leaking
@@ -90,7 +92,7 @@ def _close_hosts() -> None:
         host.close()
 
 
-class Host(Configured, Supervised, Timed, Deprecating, Asking):
+class Host(Configured, Supervised, Disabling, Timed, Deprecating, Asking):
     """Plugins under one roof.
 
     Args:
@@ -170,13 +172,17 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
             self.bus, self._registry, self._engine, self._requests, self._deliveries, quarantine
         )
         given = check_config(config)
-        for plugin_class in map(as_class, _several(plugins)):
+        for plugin in _several(plugins):
+            plugin_class = as_class(plugin)
             manifest = _manifest_of(plugin_class)
+            _check_not_given(manifest, plugin_class, self.plugins)
             self._requests.add(manifest, plugin_class, gather(manifest, plugin_class, given))
+            _tell_taken(plugin)
         check_names(given, self.plugins)
-        for name, policy in (policies or {}).items():
-            self.set_policy(name, policy)
-        self.effects.update(effects or {})
+        with unscoped():  # they are the host's, which is the cell's
+            for name, policy in (policies or {}).items():
+                self.set_policy(name, policy)
+            self.effects.update(effects or {})
         registrar = registrar_for(self.bus)
         if registrar is not None:
             registrar.made(self)
@@ -247,7 +253,7 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
         """What a request would do, step by step; nothing is done.
 
         Args:
-            action: ``start``, ``stop``, ``restart``, ``reload`` or ``remove``.
+            action: ``start``, ``stop``, ``restart``, ``reload``, ``remove``, ``disable`` or ``enable``.
             name: which plugin, or its class, as in every request.
 
         Raises:
@@ -363,7 +369,9 @@ class Host(Configured, Supervised, Timed, Deprecating, Asking):
         def add(replace: bool) -> Changes | Work[Changes]:
             return self._request(lambda: self._requests.add(manifest, plugin_class, config, replace=replace))
 
-        return add_noted(self, manifest.name, add, replace=replace)
+        changes = add_noted(self, manifest.name, add, replace=replace)
+        _tell_taken(plugin)
+        return changes
 
     def discover(
         self, *folders: str | PathLike[str], group: str = "plugbook.plugins"
@@ -576,6 +584,29 @@ def _several(plugins: Any) -> Iterable[PluginClass]:
     what = plugins.__name__ if isinstance(plugins, type) else repr(plugins)
     msg = f"a host takes a list of plugin classes, not {what} alone. Write Host([{what}])."
     raise ManifestError(msg)
+
+
+def _tell_taken(given: object) -> None:
+    """Tell what can still be changed that a host has it as it is now."""
+    if isinstance(given, Buildable):
+        given.taken()
+
+
+def _check_not_given(
+    manifest: Manifest, plugin_class: type[Plugin], given: Mapping[str, PluginHandle]
+) -> None:
+    """Refuse a second plugin of one name among those that a new host is given."""
+    if manifest.name not in given:
+        return
+    first = given[manifest.name].plugin_class
+    if first is plugin_class:
+        msg = f"{plugin_class.__name__} was given to the host twice. Leave one out."
+    else:
+        classes = " and ".join(
+            f"{each.__module__}.{each.__qualname__}" for each in (first, plugin_class) if each
+        )
+        msg = f"the host was given two plugins called {manifest.name!r}: {classes}. Give one another name=."
+    raise ManifestError(msg, plugin=manifest.name, field="name")
 
 
 def _recording_of(given: Any) -> Recording:

@@ -155,8 +155,8 @@ def _at(error: BaseException) -> str:
 
 
 def _past(verb: str) -> str:
-    irregular = {"stop": "stopped", "configure": "configured", "release": "released", "tell": "told"}
-    return irregular.get(verb, f"{verb}ed")
+    irregular = {"stop": "stopped", "tell": "told"}
+    return irregular.get(verb, f"{verb.removesuffix('e')}ed")
 
 
 @dataclass(frozen=True, slots=True)

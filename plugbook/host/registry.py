@@ -55,6 +55,8 @@ class Registry:
             "restart": self._plan_restart,
             "reload": self._plan_reload,
             "remove": self.plan_remove,
+            "disable": self._plan_disable,
+            "enable": self._plan_enable,
         }
 
     def __getitem__(self, name: str) -> PluginHandle:
@@ -198,10 +200,15 @@ class Registry:
         """Start what it needs and is not active, first things first, then itself.
 
         Raises:
-            LifecycleError: it is quarantined.
+            LifecycleError: it is quarantined, or disabled.
         """
         if handle.state is State.QUARANTINED:
             next_state(handle.name, handle.state, Request.START)
+        if handle.is_disabled:
+            msg = f"cannot start {handle.name!r}: it is disabled. First: host.enable({handle.name!r})"
+            raise LifecycleError(
+                msg, plugin=handle.name, state="disabled", request="start", allowed=["enable"]
+            )
         resolution = self.resolve()
         name = handle.name
         problem = resolution.problems.get(name)
@@ -247,6 +254,24 @@ class Registry:
         rank = {name: position for position, name in enumerate(self.resolve().order)}
         active = [name for name in names if self.handles[name].is_active]
         return sorted(active, key=lambda name: -rank.get(name, len(rank)))
+
+    def _plan_disable(self, handle: PluginHandle) -> Plan:
+        return Plan("disable", handle.name, (*self._stops(handle), *self._marks("disable", handle)))
+
+    def _plan_enable(self, handle: PluginHandle) -> Plan:
+        marks = self._marks("enable", handle)
+        again = self.stopped_with(handle) if marks else ()
+        starts = (Step("start", each, "it was stopped" if each != handle.name else "") for each in again)
+        return Plan("enable", handle.name, (*marks, *starts))
+
+    def _marks(self, action: str, handle: PluginHandle) -> tuple[Step, ...]:
+        """The steps that disable or enable a plugin and its members, where they are not so already."""
+        whole = (handle.name, *self.members_of(handle.name))
+        return tuple(
+            Step(action, each, "" if each == handle.name else self._made_of(each))
+            for each in whole
+            if self.handles[each].is_disabled != (action == "disable")
+        )
 
     def _plan_restart(self, handle: PluginHandle) -> Plan:
         return self._plan_again("restart", handle, self.plan_stop(handle).steps, ())

@@ -88,7 +88,10 @@ class Requests:
         if old is None or not replace:
             self._register(manifest, plugin_class, options or {})
             changes = Changes([Step("add", manifest.name)])
-            return self.start_if_running((manifest.name,), changes)
+            waiting = [
+                name for name in self._registry.down.pop(manifest.name, ()) if name in self._registry.handles
+            ]
+            return self.start_if_running((manifest.name, *waiting), changes)
         dropped: tuple[str, ...] = ()
         edits: tuple[Said, ...] = ()
         if options is None:
@@ -101,9 +104,12 @@ class Requests:
             code = Code(manifest, plugin_class, options, edits, note=because)
             return self._swap(old, lambda: code)
         stopped = self._registry.stopped_with(old)
+        disabled = {name for name, each in self._registry.handles.items() if each.is_disabled}
         changes = self._remove(old)
         handle = self._register(manifest, plugin_class, options)
         handle.generation, handle.edits = old.generation, edits
+        for name in disabled.intersection(self._registry.handles):
+            self._registry[name].disable()
         changes.done.append(Step("add", manifest.name, because))
         again = [name for name in stopped if name in self._registry.handles]
         return self.start_if_running(again or [manifest.name], changes)
@@ -149,7 +155,11 @@ class Requests:
                 "member alone."
             )
             raise LifecycleError(msg, plugin=name, state=handle.state.value, request="remove")
-        return self._remove(handle)
+        waiting = [each for each in self._registry.stopped_with(handle) if each != name]
+        changes = self._remove(handle)
+        if waiting:  # the host has stopped them, not a person: they start again with whoever takes its place
+            self._registry.down[name] = waiting
+        return changes
 
     def carry_out(self, plan: Plan) -> Changes:
         """Do what a plan says; what a failed step makes impossible is left out."""
@@ -293,7 +303,9 @@ class Requests:
         is_set_aside = handle.state is State.QUARANTINED
         if is_set_aside:
             changes.blocked[name] = f"it is quarantined: {handle.reason}. Let it out: host.release({name!r})"
-        return is_set_aside
+        elif handle.is_disabled:
+            changes.blocked[name] = f"it is disabled. Let it start: host.enable({name!r})"
+        return is_set_aside or handle.is_disabled
 
     def _stop(self, step: Step, changes: Changes) -> None:
         self._note(step, self._engine.stop(self._registry[step.plugin], step.because), changes)

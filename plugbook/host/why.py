@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from plugbook.errors import PluginError
+from plugbook.errors import ConfigError, PluginError
 from plugbook.host.plan import Why
 from plugbook.plugins.lifecycle import State
+from plugbook.plugins.settings.fields import accepted, call_for
 from plugbook.trace.telling import place_of, tell
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def explain(
     remedy = _first_cause(first, _it(first, handle), chain) or f"start {handle.name!r}"
     if handle.is_active:
         return Why(handle.name, handle.state.value, tuple(chain))
-    mend = mend_of(first)
+    mend = mend_of(first) if not first.is_disabled else None
     return Why(handle.name, handle.state.value, tuple(chain), str(mend or remedy), mend=mend)
 
 
@@ -51,7 +52,7 @@ def _idle_need(
         return member
     if handle.is_active or handle.problem is not None or handle.error is not None:
         return None
-    if handle.state is State.QUARANTINED:  # it would not run, whatever its needs do
+    if handle.state is State.QUARANTINED or handle.is_disabled:  # it would not run, whatever its needs do
         return None
     needs = (handles[name] for name in resolution.needs.get(handle.name, ()) if name in handles)
     return next((need for need in needs if not need.is_active), None)
@@ -67,13 +68,16 @@ def _failed_member(handle: PluginHandle, handles: Mapping[str, PluginHandle]) ->
 def _first_cause(handle: PluginHandle, subject: str, chain: list[str]) -> str:
     """Append what a chain ends with; returns the remedy, where it is more than to start the plugin."""
     since = _clock_time(handle.since_ns)
+    if handle.is_disabled:
+        chain.append(f"{subject} is disabled")
+        return f"enable {handle.name!r}"
     if handle.problem is not None:
         chain.extend(handle.problem.sentences)
         return handle.problem.remedy
     if handle.error is not None:
         raised = "" if isinstance(handle.error, BaseExceptionGroup) else f"{subject} raised "
         chain.append(f"{raised}{tell(handle.error)} in {handle.phase}")
-        return f"mend {place_of(handle.error) or 'what raised it'}, then start {handle.name!r} again"
+        return f"{_mend_of_failure(handle)}, then start {handle.name!r} again"
     if handle.state is State.QUARANTINED:
         chain.append(handle.reason or f"{subject} was set aside after too many failures")
         return f"release {handle.name!r}"
@@ -84,6 +88,17 @@ def _first_cause(handle: PluginHandle, subject: str, chain: list[str]) -> str:
     else:
         chain.append(f"nobody has started {'it' if subject == 'it' else subject}")
     return ""
+
+
+def _mend_of_failure(handle: PluginHandle) -> str:
+    """What to do about what a plugin failed with."""
+    error = handle.error
+    if not isinstance(error, ConfigError):
+        return f"mend {(place_of(error) if error is not None else '') or 'what raised it'}"
+    model = handle.plugin_class.Config if handle.plugin_class is not None else None
+    path = tuple((error.path or "").split("."))
+    known = model is not None and path[0] in accepted(model)
+    return call_for(handle.name, path) if known else f"mend the configuration of {handle.name!r}"
 
 
 def _it(handle: PluginHandle, asked_for: PluginHandle) -> str:

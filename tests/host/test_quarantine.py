@@ -148,3 +148,17 @@ def test_a_file_that_cannot_be_written_stops_nobody(tmp_path, caplog):
             host.publish(Order(amount=-1))
         assert host.states == {"billing": "quarantined"}
     assert "could not be written" in caplog.text
+
+
+def test_who_was_stopped_for_a_quarantined_plugin_starts_with_its_successor():
+    """Removed and added anew, it is followed by those whom the host had stopped, and whom no person has."""
+    with Host([Mailer, Billing]) as host:
+        host.start()
+        host.publish(Order(amount=-1))
+        assert host.states == {"mailer": "stopped", "billing": "quarantined"}
+        host.remove("billing")
+        host.add(Billing)
+        assert host.states == {"mailer": "active", "billing": "active"}
+        host.remove("mailer")
+        host.remove("billing")
+        assert str(host.add(Billing)) == "added billing\nstarted billing"

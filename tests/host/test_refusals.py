@@ -2,6 +2,7 @@
 
 import pickle
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,3 +116,16 @@ def test_random_plugin_files_hide_nothing(tmp_path_factory, files):
         for told in changes.blocked.values():
             assert "plugin.toml" in told
         assert len(changes.blocked) + len(host.available) == len(files) + 1
+
+
+def test_one_class_given_twice_is_refused_as_such():
+    """A new host has nothing to be removed, so the message speaks of what it was given."""
+
+    class Twice(Plugin): ...
+
+    class Other(Plugin, name="twice"): ...
+
+    with pytest.raises(ManifestError, match=r"^Twice was given to the host twice\. Leave one out\.$"):
+        Host([Twice, Twice])
+    with pytest.raises(ManifestError, match=r"two plugins called 'twice': .*Twice and .*Other\."):
+        Host([Twice, Other])

@@ -12,6 +12,10 @@ class Tick(Event, topic="clock.tick"):
     n: int = 0
 
 
+class Tax(BaseModel):
+    rate: float = 0.2
+
+
 class Shaky(Plugin):
     """Divides by what it is given."""
 
@@ -133,3 +137,42 @@ def test_two_wrong_options_have_no_single_mend():
         host.start()
         assert host.why("billing").mend is None
         assert host.why("billing").remedy
+
+
+class Keyed(Plugin):
+    class Config(BaseModel):
+        key: str
+        tax: Tax = Tax()
+
+
+def test_a_missing_option_is_given_by_configure():
+    """The mend is the call itself, and it works."""
+    with Host([Keyed]) as host:
+        host.start()
+        assert host.why("keyed").remedy == "host.configure('keyed', key=...), then start 'keyed' again"
+        host.configure("keyed", key="k")
+        host.start("keyed")
+        assert host.states == {"keyed": "active"}
+
+
+def test_a_wrong_option_of_a_table_is_given_by_configure(monkeypatch):
+    """What is said elsewhere than by the host, here by a variable, is overruled in the same way."""
+    monkeypatch.setenv("PLUGBOOK_KEYED__TAX__RATE", "much")
+    with Host([Keyed], config={"keyed": {"key": "k"}}) as host:
+        host.start()
+        assert host.why("keyed").remedy.startswith("host.configure('keyed', tax={'rate': ...})")
+
+
+def test_a_capability_among_the_requirements_is_said_to_belong_to_the_needs():
+    """Who requires a word that a plugin provides is told to need it, and that was tried."""
+
+    class Invoices(Plugin, provides=["invoicing"]): ...
+
+    class Mailer(Plugin, requires=["invoicing"]): ...
+
+    with Host([Mailer, Invoices]) as host:
+        told = host.start().blocked["mailer"]
+        assert "Write needs=['invoicing'] instead of requires: invoices provides invoicing." in told
+        why = host.why("mailer")
+        assert "write needs=['invoicing'] in mailer" in why.remedy.lower()
+        assert why.mend.manifests["mailer"].needs == ("invoicing",)

@@ -24,6 +24,19 @@ def shown(path: Path) -> str:
     return ".".join(str(part) for part in path)
 
 
+def call_for(plugin: str, path: Path) -> str:
+    """The call that changes an option, as people write it.
+
+    >>> call_for("billing", ("currency",)), call_for("billing", ("tax", "rate"))
+    ("host.configure('billing', currency=...)", "host.configure('billing', tax={'rate': ...})")
+    """
+    first, *inside = map(str, path)
+    value = "..."
+    for name in reversed(inside):
+        value = f"{{{name!r}: {value}}}"
+    return f"host.configure({plugin!r}, {first}={value})"
+
+
 def accepted(model: type[BaseModel]) -> dict[str, str]:
     """The names of options that a model reads, each with its field."""
     by_name = model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name")

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from plugbook.errors import ConfigError
 
-from .fields import Path, shown
-from .layers import nested
+from .fields import Path, call_for, shown
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -64,11 +63,9 @@ def thawed(view: M) -> M:
 def _view_of(model: type[BaseModel], plugin: str, path: Path) -> Any:
     def refuse(_: Any, name: str, *value: Any) -> Never:
         option = (*path, name)
-        first, rest = str(option[0]), option[1:]
-        given = repr(nested(rest, ...)).replace("Ellipsis", "...") if rest else "..."
         msg = (
             f"ctx.config.{shown(option)} cannot be {'set' if value else 'deleted'} inside {plugin}: nobody would "
-            f"check it, record it or keep it. Write host.configure({plugin!r}, {first}={given})."
+            f"check it, record it or keep it. Write {call_for(plugin, option)}."
         )
         raise ConfigError(msg, plugin=plugin, path=shown(option))
 

@@ -13,12 +13,15 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
+    from typing import Any
 
-    from plugbook.host.host import Host
+    from plugbook.host.host import Host, PluginClass
     from plugbook.testing.bench import Bench
     from plugbook.testing.clock import VirtualClock
     from plugbook.testing.published import PublishedEvents
+    from plugbook.testing.replaying import Replayed
     from plugbook.trace.reading.live import LiveRecording
+    from plugbook.trace.reading.recording import Recording
 
 _BENCH = pytest.StashKey["Bench"]()
 
@@ -66,6 +69,33 @@ def recording(_plugbook_bench: Bench, tmp_path: Path) -> LiveRecording:
 
 
 @pytest.fixture
+def assert_replays(
+    _plugbook_bench: Bench, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Replayed]:
+    """Replays a recording to plugins: ``assert_replays("shop.plugbook", Billing, Ledger, config=...)``.
+
+    The test fails where the plugins are called, answer, fail, publish or ask the world otherwise than recorded, and
+    shows the first difference. With ``snapshot="shop.txt"`` they are held to what that file says instead, which
+    ``pytest --plugbook-update`` writes. Relative paths are those beside the test file; other arguments are those of
+    `plugin_host`.
+    """
+    from plugbook.testing.replaying import assert_replayed, replay
+
+    def assert_replays(
+        recording: Recording | str | Path, *plugins: PluginClass, snapshot: str | None = None, **options: Any
+    ) -> Replayed:
+        __tracebackhide__ = True
+        folder, scratch = request.path.parent, tmp_path_factory.mktemp("replayed") / "replayed.plugbook"
+        host = _plugbook_bench.make(*plugins, start=False, **options)
+        replayed = replay(folder / recording if isinstance(recording, str) else recording, host, scratch)
+        update = request.config.getoption("plugbook_update")
+        assert_replayed(replayed, folder / snapshot if snapshot else None, update=update)
+        return replayed
+
+    return assert_replays
+
+
+@pytest.fixture
 def _plugbook_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     from plugbook.testing.bench import Bench
     from plugbook.testing.letting_go import let_go
@@ -80,6 +110,15 @@ def _plugbook_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     troubles = bench.close()
     if troubles:
         pytest.fail(troubles, pytrace=False)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that writes the snapshots of replays."""
+    parser.getgroup("plugbook").addoption(
+        "--plugbook-update",
+        action="store_true",
+        help="write the snapshots that assert_replays compares with, instead of comparing",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,6 +12,9 @@ from typing import Any, Final
 _EXACT: Final = 10**15
 """Floats of so many digits are read back as the decimal numbers that they were written as."""
 
+_MEASURED: Final = 10**7
+"""Up to so many times a step that is no sum of powers of two, pydantic sees that a float is a multiple of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -115,7 +118,8 @@ class Multiples:
         if last is not None and bounds.is_open_above and last * step == bounds.high:
             last -= 1
         if not is_whole:
-            first, last = _within_exact(first, last, _EXACT // step.numerator)
+            most = _EXACT // step.numerator if is_decimal else _MEASURED
+            first, last = _within_exact(first, last, most)
         return cls(step, first, last, is_whole)
 
     @property

@@ -403,6 +403,12 @@ class Next:
         """The name of the handler in the middle."""
         return self._turn.subscription.name
 
+    @property
+    def can_be_left(self) -> bool:
+        """Whether the handler's time is limited, and it can be left behind when that is up."""
+        subscription = self._turn.subscription
+        return subscription.timeout is not None and (subscription.is_async or subscription.thread)
+
     def note(self, text: str) -> None:
         """Say something in the record of this layer's call; the last text counts."""
         self.said = text

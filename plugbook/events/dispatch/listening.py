@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -174,6 +174,11 @@ class Listening(ABC):
         why each call was `skipped`.
         """
         self._table.divert(plugin, instead)
+
+    def surround(self, subscription: Subscription, layers: Iterable[Middleware]) -> None:
+        """Put this middleware around a handler, in the place of what was, from the next event on."""
+        subscription.middleware = tuple(layers)
+        self._table.forget_plans()
 
     def rank(self, ranks: dict[str, int]) -> None:
         """Say in which order the plugins depend on each other: lower runs earlier at equal priority."""

@@ -146,9 +146,21 @@ def plan(door: Door, action: str, name: str) -> Any:
 
 @word("host", doors=NOTEBOOK)
 def leaks(door: Door) -> Rows:
-    """Say what stopped or removed plugins left behind."""
-    found = [(leak.plugin, leak.kind, leak.what, leak.path) for leak in door.host().leaks()]
-    return Rows(("plugin", "kind", "what", "held by"), tuple(found), "Nothing was left behind")
+    """Say what plugins left behind, or hold outside their scope: who holds it, and what to write instead."""
+    found = [
+        (
+            each.plugin,
+            each.kind,
+            each.what,
+            "not yet" if each.is_ahead else "yes",
+            each.path,
+            each.place,
+            each.remedy,
+        )
+        for each in door.host().leaks()
+    ]
+    columns = ("plugin", "kind", "what", "left", "held by", "from", "to mend it")
+    return Rows(columns, tuple(found), "Nothing was left behind")
 
 
 @word("host")

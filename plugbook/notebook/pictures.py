@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from plugbook.host.supervision.dead_letters import DeadLetters
     from plugbook.plugins.authoring.builder import PluginBuilder
     from plugbook.plugins.extending.contributions import ExtensionTable
-    from plugbook.plugins.leaks import Leaks
+    from plugbook.plugins.leaks import Leak, Leaks
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.settings.view import Option, PluginConfig
     from plugbook.replay.player import Player
@@ -179,14 +179,24 @@ def why(shown: Why) -> str:
 
 
 def leaks(shown: Leaks) -> str:
-    """What stopped plugins left behind, each with who holds it."""
+    """What stopped plugins left behind, and what others would, each with who holds it and what to write instead."""
     if not shown:
         return page(head("Leaks", "nothing was left behind"))
-    rows = [(leak.plugin, leak.kind, code(leak.what), leak.path) for leak in shown]
-    return page(
-        head("Leaks", f"{count_text(len(rows), 'thing')} left behind"),
-        table(["plugin", "kind", "what", "held by"], rows),
-    )
+    ahead = sum(leak.is_ahead for leak in shown)
+    counted = [
+        f"{count_text(len(shown) - ahead, 'thing')} left behind" if ahead < len(shown) else "",
+        f"{count_text(ahead, 'thing')} outside a scope" if ahead else "",
+    ]
+    rows = [
+        (leak.plugin, leak.kind, code(leak.what), _whether(leak), leak.path, leak.place, leak.remedy)
+        for leak in shown
+    ]
+    columns = ["plugin", "kind", "what", "", "held by", "from", "to mend it"]
+    return page(head("Leaks", *filter(None, counted)), table(columns, rows))
+
+
+def _whether(leak: Leak) -> str:
+    return "its plugin runs, and would leave it behind" if leak.is_ahead else ""
 
 
 def config(shown: PluginConfig) -> str:

@@ -156,12 +156,20 @@ def test_plans_changes_and_whys_are_told(shop):
     assert "To mend it" in pictures.why(shop.why("broken"))
 
 
-def test_what_was_left_behind_is_a_table():
+def test_what_was_left_behind_is_a_table(ip):
     """Leaks are listed with who holds them; where there are none, that is said."""
     leak = Leak("diary", "subscription", "Diary.write to Measured", "__main__.house")
     shown = pictures.leaks(Leaks([leak]))
-    for part in ("1 thing left behind", "Diary.write to Measured", "__main__.house"):
+    for part in ("1 thing left behind", "Diary.write to Measured", "__main__.house", "ctx.subscribe"):
         assert part in shown
+    ahead = Leak(
+        "diary", "file", "notes.txt (rb)", "the running diary.notes", "the cell, line 4", is_ahead=True
+    )
+    shown = pictures.leaks(Leaks([leak, ahead]))
+    for part in ("1 thing outside a scope", "would leave it behind", "the cell, line 4"):
+        assert part in shown
+    assert "left behind" not in pictures.leaks(Leaks([ahead]))
+    assert ip.display_formatter.format(Leaks([ahead]))[0]["text/html"] == pictures.leaks(Leaks([ahead]))
     assert "nothing was left behind" in pictures.leaks(Leaks())
 
 

@@ -3,7 +3,8 @@
     python -m plugbook.checking.probe FOLDER
 
 What happens is told in the folder, phase by phase; see `job`. Nothing here returns to anybody: where the time is
-over, the process writes down where every thread and task stands, and ends itself.
+over, the process writes down where every thread and task stands, and ends itself. What a plugin needs of plugbook is
+imported first, so that neither the time nor the figures of its phases count that.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ from plugbook.checking.job import Job, Results
 from plugbook.checking.problem import sentences
 from plugbook.checking.watchdog import Watchdog
 from plugbook.errors import ConfigError, EventError, PlugbookDeprecationWarning
+from plugbook.events.topics import matches
+from plugbook.events.versions.example import example, example_event
+from plugbook.events.versions.schemas import schemas
+from plugbook.host.host import Host
+from plugbook.plugins.config import validate
 from plugbook.plugins.finding.discovery import discover_in
+from plugbook.plugins.plugin import as_class
 from plugbook.plugins.reloading.keeping import keeps_state
 from plugbook.trace.telling import place_of, recorded_place, tell
 
 if TYPE_CHECKING:
     from plugbook.events.event import Event
-    from plugbook.host.host import Host
     from plugbook.plugins.plugin import HandlerSpec, Plugin
 
 
@@ -91,8 +97,6 @@ class Probe:
         return classes
 
     def _host(self, classes: list[Any]) -> Host:
-        from plugbook.host.host import Host
-
         with self._phase("set up"):
             self.host = host = Host(env_prefix=None, api_version=self._job.api_version)
             if self._job.recording:
@@ -108,9 +112,6 @@ class Probe:
 
     def _configure(self, host: Host) -> None:
         """Options without a default are made up, as small as the model allows."""
-        from plugbook.events.versions.example import example
-        from plugbook.plugins.config import validate
-
         for name in _needed(host, self._job.plugin):
             kind = _class_of(host, name)
             if kind is None or kind.Config is None:
@@ -162,8 +163,6 @@ class Probe:
         self._tell_failures(host, f"given the smallest {topic} that its schema allows: {event!r}")
 
     def _examples(self, spec: HandlerSpec) -> Iterator[Event]:
-        from plugbook.events.versions.example import example_event
-
         for kind in _types_of(spec):
             try:
                 yield example_event(kind)
@@ -274,17 +273,12 @@ def _class_of(host: Host, name: str) -> type[Plugin] | None:
     handle = host.plugins[name]
     if handle.plugin_class is not None or not handle.is_imported:
         return handle.plugin_class
-    from plugbook.plugins.plugin import as_class
-
     found: type[Plugin] = as_class(_named(handle.manifest.entry_point))
     return found
 
 
 def _types_of(spec: HandlerSpec) -> Iterator[type[Event]]:
     """The types of events that a handler takes: its own, or all whose topic fits."""
-    from plugbook.events.topics import matches
-    from plugbook.events.versions.schemas import schemas
-
     if not isinstance(spec.target, str):
         yield spec.target
         return

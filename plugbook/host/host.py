@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import atexit
-import itertools
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from plugbook._doors import behind
-from plugbook.errors import (
-    HostClosedError,
-    ManifestError,
-    SelectionError,
-)
+from plugbook.errors import HostClosedError
 from plugbook.events.bus import Bus
-from plugbook.events.dispatch.asking import Asking
 from plugbook.events.dispatch.circles import MOST_CAUSED
 from plugbook.events.dispatch.registrations import unscoped
 from plugbook.host.configured import Configured
@@ -26,11 +19,15 @@ from plugbook.host.current import use
 from plugbook.host.deprecating import Deprecating
 from plugbook.host.disabling import Disabling
 from plugbook.host.engine import Engine
+from plugbook.host.given import check_not_given, manifest_of, several, tell_taken
 from plugbook.host.handle import PluginName, name_of
 from plugbook.host.leaking import Leaking
+from plugbook.host.looking import Looking
 from plugbook.host.mender import Mender
-from plugbook.host.registrations import add_noted, note_listener, registrar_for
-from plugbook.host.registry import Handles, Registry
+from plugbook.host.publishing import Publishing
+from plugbook.host.recorded import Recorded
+from plugbook.host.registrations import add_noted, registrar_for
+from plugbook.host.registry import Registry
 from plugbook.host.requests import Requests
 from plugbook.host.supervision.dead_letters import MOST_LETTERS
 from plugbook.host.supervision.deliveries import Deliveries
@@ -39,9 +36,7 @@ from plugbook.host.supervision.quarantine_file import QuarantineFile
 from plugbook.host.supervision.supervised import Supervised
 from plugbook.host.supervision.supervisor import Supervisor
 from plugbook.host.timed import Timed
-from plugbook.host.troubles import with_troubles
 from plugbook.host.unhandled import who_would_handle
-from plugbook.host.why import explain
 from plugbook.plugins.authoring.bundle import gather
 from plugbook.plugins.config import check_config, check_names
 from plugbook.plugins.finding.discovery import discover, discover_in
@@ -49,31 +44,14 @@ from plugbook.plugins.manifest import check_version
 from plugbook.plugins.plugin import Buildable, Plugin, as_class
 from plugbook.plugins.settings.environment import PREFIX
 from plugbook.plugins.settings.sources import Sources
-from plugbook.trace.record import BLOCK
-from plugbook.trace.writing.payload import check_keeping, names_to_redact
 from plugbook.trace.writing.recorder import Recorder
 from plugbook.trace.writing.store import Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from plugbook._types import Disconnect, Payloads
-    from plugbook.events.dispatch.report import Report
     from plugbook.events.dispatch.work import Work
-    from plugbook.events.event import Event
-    from plugbook.events.subscription import Handler, Subscription, Target
-    from plugbook.host.available import Available
-    from plugbook.host.handle import PluginHandle
-    from plugbook.host.plan import Changes, Plan, Why
-    from plugbook.plugins.effects.effect import EffectRules, Effects
-    from plugbook.plugins.extending.contributions import ExtensionTable
-    from plugbook.plugins.leaks import Leaks
-    from plugbook.plugins.lifecycle import State
-    from plugbook.plugins.manifest import Manifest
+    from plugbook.host.plan import Changes
+    from plugbook.plugins.effects.effect import Effects
     from plugbook.plugins.policy import Policy
-    from plugbook.plugins.resolving.resolution import Edge
-    from plugbook.trace.reading.live import LiveRecording
-    from plugbook.trace.reading.recording import Recording
 
 T = TypeVar("T")
 Config = Mapping[str, Mapping[str, Any]]
@@ -92,7 +70,7 @@ def _close_hosts() -> None:
         host.close()
 
 
-class Host(Configured, Supervised, Disabling, Timed, Deprecating, Asking):
+class Host(Recorded, Looking, Configured, Supervised, Disabling, Timed, Deprecating, Publishing):
     """Plugins under one roof.
 
     Args:
@@ -172,12 +150,12 @@ class Host(Configured, Supervised, Disabling, Timed, Deprecating, Asking):
             self.bus, self._registry, self._engine, self._requests, self._deliveries, quarantine
         )
         given = check_config(config)
-        for plugin in _several(plugins):
+        for plugin in several(plugins):
             plugin_class = as_class(plugin)
-            manifest = _manifest_of(plugin_class)
-            _check_not_given(manifest, plugin_class, self.plugins)
+            manifest = manifest_of(plugin_class)
+            check_not_given(manifest, plugin_class, self.plugins)
             self._requests.add(manifest, plugin_class, gather(manifest, plugin_class, given))
-            _tell_taken(plugin)
+            tell_taken(plugin)
         check_names(given, self.plugins)
         with unscoped():  # they are the host's, which is the cell's
             for name, policy in (policies or {}).items():
@@ -187,103 +165,10 @@ class Host(Configured, Supervised, Disabling, Timed, Deprecating, Asking):
         if registrar is not None:
             registrar.made(self)
 
-    # -- looking ----------------------------------------------------------------------------------
-
-    @property
-    def plugins(self) -> dict[str, PluginHandle]:
-        """Every plugin on the host, by name, in the order they were added."""
-        return Handles(self._registry.handles)
-
     @property
     def is_closed(self) -> bool:
         """Whether it was closed; then it only answers questions."""
         return self._is_closed
-
-    @property
-    def states(self) -> dict[str, State]:
-        """The state of every plugin, by name."""
-        return {name: handle.state for name, handle in self._registry.handles.items()}
-
-    @property
-    def effects(self) -> EffectRules:
-        """What plugins may ask of the world, and how; rules set here count from the next effect on."""
-        return self._engine.effects
-
-    @property
-    def subscriptions(self) -> tuple[Subscription, ...]:
-        """Who listens to what, in the order in which handlers are called."""
-        return self.bus.subscriptions
-
-    @property
-    def extensions(self) -> ExtensionTable:
-        """The extension points that plugins declare or contribute to, and what is contributed, in order."""
-        return self._engine.extensions.table()
-
-    @property
-    def graph(self) -> tuple[Edge, ...]:
-        """Who requires, may use, conflicts with or needs whom."""
-        return self._registry.resolve().edges
-
-    @property
-    def layers(self) -> tuple[tuple[str, ...], ...]:
-        """The plugins that can start, by layers: each needs nothing but the layers before it."""
-        return self._registry.resolve().layers
-
-    @property
-    def recording(self) -> LiveRecording | None:
-        """What is being recorded: the file `record` opened, or else the last records, in memory."""
-        recorder = self.bus.recorder
-        return recorder.recording if recorder is not None else None
-
-    def why(self, name: PluginName) -> Why:
-        """Why a plugin is in the state it is in, down to the first cause, and what would mend it.
-
-        What other manifests or other options would mend was tried on a copy before it is said; see `Why.mend`.
-        Of an active plugin it also says which of its calls and background tasks failed since it was started.
-
-        Raises:
-            UnknownPluginError: there is no such plugin.
-        """
-        handle = self._registry[name_of(name)]
-        resolution = self._registry.resolve()
-        why = explain(handle, self._registry.handles, resolution, self._mender.mend)
-        return self._deliveries.explain(with_troubles(why, handle, self.recording))
-
-    def plan(self, action: str, name: PluginName) -> Plan:
-        """What a request would do, step by step; nothing is done.
-
-        Args:
-            action: ``start``, ``stop``, ``restart``, ``reload``, ``remove``, ``disable`` or ``enable``.
-            name: which plugin, or its class, as in every request.
-
-        Raises:
-            UnknownPluginError: there is no such plugin.
-            LifecycleError: there is no such action, or the plugin's state does not allow it.
-        """
-        return self._registry.plan(action, name_of(name))
-
-    def files_of(self, name: PluginName) -> tuple[Path, ...]:
-        """The source files that a reload of a plugin would read again; none where its class comes from no file.
-
-        Raises:
-            UnknownPluginError: there is no such plugin.
-        """
-        return self._requests.files_of(name_of(name))
-
-    def leaks(self) -> Leaks:
-        """What stopped or removed plugins left behind, and what those that run hold outside their scope.
-
-        Threads, tasks, subscriptions, instances, modules, open files and sockets, child processes and widgets, each
-        with who holds it. What a library opened for a plugin in a handler, and keeps, is only found where Python was
-        told to keep track, by ``tracemalloc.start(10)`` or ``python -X tracemalloc=10``; this also says the line.
-
-        What is found for the first time is also written into the recording, as a `mark` of the name ``leak``.
-        """
-        return self._leaking.find((*self._registry.handles.values(), *self._requests.removed))
-
-    def on_change(self, listener: Callable[[], None]) -> Disconnect:
-        """Call `listener` after every change of a state or of the set of plugins, on whichever thread."""
-        return note_listener(self.bus, listener, lambda: self._engine.connect(listener))
 
     # -- lifecycle --------------------------------------------------------------------------------
 
@@ -364,13 +249,13 @@ class Host(Configured, Supervised, Disabling, Timed, Deprecating, Asking):
             ConfigError: the options do not fit a class that is to take another's place; nothing changed.
         """
         plugin_class = as_class(plugin)
-        manifest = _manifest_of(plugin_class)
+        manifest = manifest_of(plugin_class)
 
         def add(replace: bool) -> Changes | Work[Changes]:
             return self._request(lambda: self._requests.add(manifest, plugin_class, config, replace=replace))
 
         changes = add_noted(self, manifest.name, add, replace=replace)
-        _tell_taken(plugin)
+        tell_taken(plugin)
         return changes
 
     def discover(
@@ -391,11 +276,6 @@ class Host(Configured, Supervised, Disabling, Timed, Deprecating, Asking):
         """
         found = discover_in(*folders) if folders else discover(group)
         return self._request(lambda: self._requests.discover(found))
-
-    @property
-    def available(self) -> tuple[Available, ...]:
-        """Every version of every plugin that `discover` found, and why it is not used."""
-        return self._registry.available()
 
     def remove(self, name: PluginName) -> Changes | Work[Changes]:
         """Stop a plugin and its dependents, unload it, and forget it.
@@ -431,117 +311,6 @@ class Host(Configured, Supervised, Disabling, Timed, Deprecating, Asking):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- events and records -----------------------------------------------------------------------
-
-    def publish(self, event: Event) -> Report:
-        """Bring an event to its handlers; see `Bus.publish`.
-
-        Raises:
-            EventError: what was given is not an event.
-            HostClosedError: the host was closed.
-        """
-        return self.bus.publish(event)
-
-    def subscribe(self, target: Target, handler: Handler, **options: Any) -> Disconnect:
-        """Listen from outside of any plugin, until the returned function is called; see `Bus.subscribe`.
-
-        In a notebook it belongs to the cell: run again, the cell listens once, and not twice.
-
-        Raises:
-            EventError: target, handler or an option cannot be.
-            TopicError: the topic pattern is not well formed.
-        """
-        self._check_open()
-        return self.bus.subscribe(target, handler, **options)
-
-    async def publish_async(self, event: Event) -> Report:
-        """As `publish`, awaiting the handlers instead of blocking the caller's loop."""
-        return await self.bus.publish_async(event)
-
-    def throttle(self, target: Target, *, per_second: float) -> Disconnect:
-        """Deliver at most so many events a second of each topic that fits; see `Bus.throttle`.
-
-        >>> undo = Host().throttle("mouse.*", per_second=10)
-
-        Raises:
-            EventError: the target cannot be, or the number is not above 0.
-            TopicError: the topic pattern is not well formed.
-        """
-        self._check_open()
-        return self.bus.throttle(target, per_second=per_second)
-
-    def unthrottle(self, target: Target) -> None:
-        """Deliver every event again, whoever set the limit; see `Bus.unthrottle`.
-
-        Args:
-            target: as it was given to `throttle`.
-
-        Raises:
-            UnknownNameError: there is none for this target.
-        """
-        self._check_open()
-        self.bus.unthrottle(target)
-
-    def _asks(self) -> tuple[Bus, str]:
-        return self.bus, ""
-
-    def record(
-        self,
-        path: str | PathLike[str],
-        *,
-        append: bool = False,
-        payloads: Payloads = "full",
-        cap_bytes: int = 65_536,
-        redact: Iterable[str] = (),
-        sources: bool = True,
-    ) -> LiveRecording:
-        """Record everything into a file, until the recording or the host is closed.
-
-        Args:
-            path: the file, by custom ``*.plugbook``.
-            append: go on with an existing recording.
-            payloads: ``full``, ``summary``, ``reference`` or ``none``.
-            cap_bytes: the longest payload kept in full.
-            redact: names of fields whose values are hidden, at any depth; see `Recorder`. Messages of exceptions and
-                texts of logs are not searched by name: keep secrets out of them. Those that plugins are configured
-                with are hidden wherever they stand.
-            sources: whether to keep the source text of handlers.
-
-        Raises:
-            RecordingExistsError: there is a file already, and `append` was not asked for.
-            RecordingBusyError: somebody else writes to it.
-            RecordingError: it cannot be written there, or `payloads`, `cap_bytes` or `redact` cannot be.
-            HostClosedError: the host was closed.
-        """
-        self._check_open()
-        check_keeping(payloads, cap_bytes)
-        redact = names_to_redact(redact)
-        store = Store.create(path, append=append)
-        recorder = Recorder(store, payloads=payloads, cap_bytes=cap_bytes, redact=redact, sources=sources)
-        recorder.on_close = lambda: self._switch_recorder(Recorder(Store.memory()))
-        self._switch_recorder(recorder)
-        return recorder.recording
-
-    def replay(
-        self, recording: Recording | str | PathLike[str], *, rate: float | None = 1.0, **options: Any
-    ) -> Any:
-        """A player that publishes a recording's events to this host's plugins; see `Player`.
-
-        Args:
-            recording: what to replay, or its path; a selection of one will do.
-            rate: multiple of real time; None for as fast as it goes.
-            **options: see `Player`.
-
-        Raises:
-            SelectionError: it is no recording, or `rate` is no number above 0.
-        """
-        self._check_open()
-        return behind("player")(_recording_of(recording), host=self, rate=rate, **options)
-
-    def explore(self) -> Any:
-        """The explorer widget, for a notebook."""
-        return behind("explorer")(self)
-
     # -- inside -----------------------------------------------------------------------------------
 
     def _request(self, function: Callable[[], T]) -> T | Work[T]:
@@ -558,15 +327,6 @@ class Host(Configured, Supervised, Disabling, Timed, Deprecating, Asking):
             msg = "this host was closed; make a new one"
             raise HostClosedError(msg)
 
-    def _switch_recorder(self, recorder: Recorder) -> None:
-        """Write to another recorder from now on; seqs go on, since what runs has its number already."""
-        first = max(recorder.next_seq(), self.bus.next_seq())
-        recorder.next_seq = itertools.count(first, BLOCK).__next__
-        recorder.conceal(self._engine.secrets)
-        self.bus.recorder = recorder
-        for handle in self._registry.handles.values():
-            self._engine.describe(handle)
-
     def __repr__(self) -> str:
         states = [handle.state.value for handle in self.plugins.values()]
         counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
@@ -576,53 +336,3 @@ class Host(Configured, Supervised, Disabling, Timed, Deprecating, Asking):
             for name, handle in self.plugins.items()
         ]
         return "\n".join(lines)
-
-
-def _several(plugins: Any) -> Iterable[PluginClass]:
-    if isinstance(plugins, Iterable) and not isinstance(plugins, str):
-        return plugins
-    what = plugins.__name__ if isinstance(plugins, type) else repr(plugins)
-    msg = f"a host takes a list of plugin classes, not {what} alone. Write Host([{what}])."
-    raise ManifestError(msg)
-
-
-def _tell_taken(given: object) -> None:
-    """Tell what can still be changed that a host has it as it is now."""
-    if isinstance(given, Buildable):
-        given.taken()
-
-
-def _check_not_given(
-    manifest: Manifest, plugin_class: type[Plugin], given: Mapping[str, PluginHandle]
-) -> None:
-    """Refuse a second plugin of one name among those that a new host is given."""
-    if manifest.name not in given:
-        return
-    first = given[manifest.name].plugin_class
-    if first is plugin_class:
-        msg = f"{plugin_class.__name__} was given to the host twice. Leave one out."
-    else:
-        classes = " and ".join(
-            f"{each.__module__}.{each.__qualname__}" for each in (first, plugin_class) if each
-        )
-        msg = f"the host was given two plugins called {manifest.name!r}: {classes}. Give one another name=."
-    raise ManifestError(msg, plugin=manifest.name, field="name")
-
-
-def _recording_of(given: Any) -> Recording:
-    from plugbook.trace.reading.recording import Recording, open_recording
-
-    if isinstance(given, Recording):
-        return given
-    if isinstance(given, str | PathLike):
-        return open_recording(given)
-    msg = f"replay takes a recording, or the path of one, not {type(given).__name__}"
-    raise SelectionError(msg)
-
-
-def _manifest_of(plugin: Any) -> Manifest:
-    if isinstance(plugin, type) and issubclass(plugin, Plugin) and plugin is not Plugin:
-        return plugin.manifest
-    what = f"an instance of {type(plugin).__name__}" if isinstance(plugin, Plugin) else repr(plugin)
-    msg = f"a host takes plugin classes, subclasses of plugbook.Plugin, not {what}"
-    raise ManifestError(msg)

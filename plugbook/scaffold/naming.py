@@ -54,7 +54,7 @@ def names_of(name: str) -> Names:
         raise ScaffoldError(msg)
     if not _NAME.fullmatch(name):
         better = kebab(name).lstrip("-0123456789")
-        remedy = f" Write {better!r}." if _NAME.fullmatch(better) else ""
+        remedy = f" Write {better!r}." if _is_name(better) else ""
         msg = (
             f"{name!r} is not a name for a package: use lower-case letters and digits, in words joined by '-', "
             f"starting with a letter.{remedy}"
@@ -88,6 +88,10 @@ def check_is_new(names: Names, folder: Path) -> None:
         f"Write {names.project + '-plugin'!r}, or another name."
     )
     raise ScaffoldError(msg)
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and bool(_NAME.fullmatch(text))
 
 
 def _taken(names: Names) -> str:

@@ -18,7 +18,7 @@ SUFFIX: Final = ".jinja"
 
 _SHARED: Final = "shared"
 _ABOUT: Final = "template.toml"
-_ORDER: Final = ("basic",)
+_ORDER: Final = ("basic", "async", "bundle", "pluggy-bridge")
 
 
 @dataclass(frozen=True, slots=True)

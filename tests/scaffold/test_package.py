@@ -45,6 +45,13 @@ def test_a_package_passes_its_own_tests(tmp_path, template):
     assert run("pytest", "-q", "-p", "no:cacheprovider", cwd=made.folder) == ""
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_package_passes_the_check(tmp_path, template):
+    """As it was made: `plugbook check .` has nothing to say, and keeps what the template promises."""
+    made = new_package("shop-billing", template=template, into=tmp_path)
+    assert run("plugbook", "check", ".", cwd=made.folder) == ""
+
+
 @pytest.mark.parametrize("name", ["a", "shop-billing", LONGEST])
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_package_is_clean(tmp_path, template, name):

@@ -176,6 +176,28 @@ class Generations:
         can_import = handle.is_imported or (found is not None and _is_renewable(handle, found))
         return self._engine.loader.files_of(handle.manifest.entry_point) if can_import else ()
 
+    def check_fit(self, handle: PluginHandle, manifests: Sequence[Manifest]) -> dict[str, int]:
+        """The order in which new manifests start, where everything that runs could go on with them.
+
+        Raises:
+            ResolutionError: something new cannot start with what is there, or something that runs could not any more.
+            PluginError: something new needs what is not running.
+        """
+        new = {manifest.name: manifest for manifest in manifests}
+        gone = {each.name for each in self._whole(handle)} - set(new)
+        others = [each.manifest for name, each in self._registry.handles.items() if name not in {*new, *gone}]
+        resolution = resolve([*others, *new.values()], self._registry.api_version)
+        running = {name for name, each in self._registry.handles.items() if each.is_active} - gone
+        for name in (*new, *sorted(running)):
+            if name in resolution.problems:
+                raise resolution.problems[name].error()
+        for name in new:
+            for need in resolution.needs.get(name, ()):
+                if need not in running and need not in new:
+                    msg = f"{name} needs {need}, which is not active. Start it first: host.start({need!r})"
+                    raise PluginError(msg, plugin=name, phase="resolve")
+        return {name: rank for rank, name in enumerate(resolution.order)}
+
     # -- before the switch ------------------------------------------------------------------------
 
     def _prepare(self, swap: _Swap, handle: PluginHandle, renew: Callable[[], Code]) -> None:
@@ -188,7 +210,7 @@ class Generations:
         code = swap.code = renew()
         entries = list(unfold(code.manifest, code.plugin_class, code.options))
         swap.enter("resolve")
-        order = self._check_fit(handle, [entry.manifest for entry in entries])
+        order = self.check_fit(handle, [entry.manifest for entry in entries])
         names = [entry.manifest.name for entry in entries]
         stage = Stage(
             self._engine.services.stage(names),
@@ -248,28 +270,6 @@ class Generations:
                 remedy = "set up in __init__ what is restored before the start"
                 swap.changed[made.name] = f", but its start changed {lost}: {remedy}"
 
-    def _check_fit(self, handle: PluginHandle, manifests: Sequence[Manifest]) -> dict[str, int]:
-        """The order in which new manifests start, where everything that runs could go on with them.
-
-        Raises:
-            ResolutionError: something new cannot start with what is there, or something that runs could not any more.
-            PluginError: something new needs what is not running.
-        """
-        new = {manifest.name: manifest for manifest in manifests}
-        gone = {each.name for each in self._whole(handle)} - set(new)
-        others = [each.manifest for name, each in self._registry.handles.items() if name not in {*new, *gone}]
-        resolution = resolve([*others, *new.values()], self._registry.api_version)
-        running = {name for name, each in self._registry.handles.items() if each.is_active} - gone
-        for name in (*new, *sorted(running)):
-            if name in resolution.problems:
-                raise resolution.problems[name].error()
-        for name in new:
-            for need in resolution.needs.get(name, ()):
-                if need not in running and need not in new:
-                    msg = f"{name} needs {need}, which is not active. Start it first: host.start({need!r})"
-                    raise PluginError(msg, plugin=name, phase="resolve")
-        return {name: rank for rank, name in enumerate(resolution.order)}
-
     def _give_up(self, swap: _Swap, handle: PluginHandle, error: BaseException) -> None:
         """Clean up what was made, and have the old modules back.
 
@@ -290,9 +290,10 @@ class Generations:
 
     def _refusal(self, swap: _Swap, handle: PluginHandle, error: Exception) -> ReloadError:
         whose = "its" if swap.doing == handle.name else f"{swap.doing}'s"
+        what = "manifest does not fit" if swap.phase == "resolve" else f"{swap.phase} failed"
         place = place_of(error, brief=True)
         msg = (
-            f"generation {handle.generation} of {handle.name} goes on, for {whose} {swap.phase} failed: "
+            f"generation {handle.generation} of {handle.name} goes on, for {whose} {what}: "
             f"{tell(error)}{f' ({place})' if place else ''}"
         )
         refusal = ReloadError(msg, plugin=handle.name, phase=swap.phase, generation=handle.generation)

@@ -242,7 +242,8 @@ class Host(Recorded, Looking, Configured, Supervised, Disabling, Timed, Deprecat
             config: its options.
             replace: take the place of the plugin of that name, keeping the options that the new class
                 takes, unless new ones are given, and its state, as `reload` does. If the new one cannot
-                start, the one that runs goes on.
+                start, the one that runs goes on. One whose manifest does not fit what runs, so that somebody
+                would have to stop, takes its place without its state; `why` then tells who waits for what.
 
         Raises:
             ManifestError: it is no plugin class, or there is one of that name.

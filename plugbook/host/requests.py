@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from plugbook.errors import LifecycleError, PluginError
+from plugbook.errors import LifecycleError, PlugbookError, PluginError
 from plugbook.host.generations import Code, Generations
 from plugbook.host.plan import Changes, Plan, Step
 from plugbook.plugins.authoring.bundle import members_of, unfold
@@ -100,10 +100,13 @@ class Requests:
         entries = tuple(unfold(manifest, plugin_class, options))
         self._check(entries, manifest.name, edits)  # before anything is stopped for it
         because = _without(dropped)
-        if old.is_active and plugin_class is not None:
+        if old.is_active and plugin_class is not None and self._would_fit(old, entries):
             code = Code(manifest, plugin_class, options, edits, note=because)
             return self._swap(old, lambda: code)
-        stopped = self._registry.stopped_with(old)
+        if old.is_active:
+            stopped = [step.plugin for step in reversed(self._registry.plan_stop(old).steps)]
+        else:
+            stopped = self._registry.stopped_with(old)
         disabled = {name for name, each in self._registry.handles.items() if each.is_disabled}
         changes = self._remove(old)
         handle = self._register(manifest, plugin_class, options)
@@ -193,6 +196,14 @@ class Requests:
         changes.failed |= again.failed
         changes.blocked |= again.blocked
         return changes
+
+    def _would_fit(self, old: PluginHandle, entries: Iterable[Entry]) -> bool:
+        """Whether everything that runs could go on with others in the place of a plugin and its members."""
+        try:
+            self._generations.check_fit(old, [entry.manifest for entry in entries])
+        except PlugbookError:
+            return False
+        return True
 
     def _still_taken(
         self, handle: PluginHandle, plugin_class: type[Plugin]

@@ -44,11 +44,13 @@ def draw() -> str:
     started = list(State).index(State.STARTING)
     unsaid = [edge for edge in edges if edge[2] in _ENDS and list(State).index(edge[0]) < started]
     drawn = [edge for edge in edges if edge not in unsaid]
-    layout = _shifted(layered([state.value for state in State], [(edge[0], edge[2]) for edge in drawn]))
+    leading = [edge for edge in drawn if edge[0] is not edge[2]]
+    layout = _shifted(layered([state.value for state in State], [(edge[0], edge[2]) for edge in leading]))
     width = round(max(map(_x, _points(layout))) + _BOX[0] / 2 + _MARGIN)
     height = round(max(map(_y, _points(layout))) + _BOX[1] / 2 + 2 * _MARGIN + 14)
     parts = [
-        *(_arrow(layout.edges[before, after], request) for before, request, after in drawn),
+        *(_arrow(layout.edges[before, after], request) for before, request, after in leading),
+        *(_loop(layout.nodes[state], request) for state, request, after in drawn if state is after),
         *(_box(state, layout.nodes[state]) for state in State),
         _text(_told(unsaid), _MARGIN, height - _MARGIN, MUTED, 11),
     ]
@@ -122,6 +124,15 @@ def _arrow(route: list[Point], request: Request) -> Html:
     )
     drawn = tag("path", d=line, fill="none", stroke=colour, **{"stroke-width": "1.3"})
     return Html(drawn + head + _request_beside(request, points[0], points[1]))
+
+
+def _loop(at: Point, request: Request) -> Html:
+    """A bow at the right of a state that a request leaves as it is."""
+    x, y, colour = _x(at) + _BOX[0] / 2, _y(at), _COLOURS.get(request, MUTED)
+    line = f"M{x:.1f},{y - 7:.1f}c26,-8 26,22 5,14"
+    drawn = tag("path", d=line, fill="none", stroke=colour, **{"stroke-width": "1.3"})
+    head = tag("path", d=f"M{x + 6:.1f},{y + 3:.1f}l0,8l-6,-4Z", fill=colour)
+    return Html(drawn + head + _text(request.value, x + 24, y + 4, colour, 11))
 
 
 def _request_beside(request: Request, start: tuple[float, float], end: tuple[float, float]) -> Html:

@@ -519,8 +519,43 @@ def test_a_bundle_is_reloaded_as_one(tmp_path):
         assert not host.leaks()
 
 
-def test_what_a_new_manifest_would_stop_is_refused(host):
-    """A version that a dependent cannot use, or a requirement that is not there, changes nothing."""
+NEEDY = """
+from plugbook import Plugin
+
+class Ledger(Plugin, name="ledger", version="{version}", requires={requires}):
+    pass
+"""
+
+
+def test_a_manifest_that_does_not_fit_what_runs_is_refused(host, tmp_path):
+    """A version that a dependent cannot use, or a requirement that is not running, changes nothing."""
+
+    class Billing(Plugin, requires=["ledger<2"]):
+        pass
+
+    folder = tmp_path / "ledger"
+    folder.mkdir()
+    code = folder / "code.py"
+    code.write_text(NEEDY.format(version="1.0", requires=[]))
+    (folder / "plugin.toml").write_text("[plugin]\nname = 'ledger'\nentry_point = 'code:Ledger'\n")
+    host.discover(folder)
+    host.add(Billing)
+    code.write_text(NEEDY.format(version="2.0", requires=[]))
+    with pytest.raises(
+        ReloadError, match=r"its manifest does not fit: .*billing 0\.0\.0 requires ledger<2"
+    ) as caught:
+        host.reload("ledger")
+    assert caught.value.phase == "resolve"
+    host.stop("counter")
+    code.write_text(NEEDY.format(version="1.0", requires=["counter"]))
+    with pytest.raises(ReloadError, match="ledger needs counter, which is not active"):
+        host.reload("ledger")
+    assert host.states == {"counter": "stopped", "ledger": "active", "billing": "active"}
+    assert host.plugins["ledger"].manifest.version == "1.0"
+
+
+def test_another_class_that_does_not_fit_takes_the_place_all_the_same():
+    """Who asks for it by replace= gets it, and `why` says what it means for the others."""
 
     class Ledger(Plugin, version="1.0"):
         pass
@@ -531,14 +566,8 @@ def test_what_a_new_manifest_would_stop_is_refused(host):
     class Ledger2(Plugin, name="ledger", version="2.0"):
         pass
 
-    class Needy(Plugin, name="ledger", version="1.0", requires=["counter"]):
-        pass
-
-    host.add(Ledger)
-    host.add(Billing)
-    changes = host.add(Ledger2, replace=True)
-    assert changes.failed["ledger"].phase == "resolve"
-    host.stop("counter")
-    assert "counter, which is not active" in str(host.add(Needy, replace=True))
-    assert host.states == {"counter": "stopped", "ledger": "active", "billing": "active"}
-    assert host.plugins["ledger"].manifest.version == "1.0"
+    with Host([Ledger, Billing]) as host:
+        host.start()
+        host.add(Ledger2, replace=True)
+        assert host.states == {"billing": "stopped", "ledger": "active"}
+        assert "ledger<2" in str(host.why("billing"))

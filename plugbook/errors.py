@@ -6,8 +6,12 @@ needs as attributes; the message says what happened, why, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class PlugbookError(Exception):
@@ -28,6 +32,20 @@ class UnknownNameError(PlugbookError, LookupError):
     def __init__(self, message: str, *, name: str | None = None, known: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.name = name
+        self.known = tuple(known)
+
+
+class OptionError(PlugbookError, TypeError):
+    """Something was called with an option that it does not have; nothing was done.
+
+    Attributes:
+        option: the option that was given.
+        known: those there are.
+    """
+
+    def __init__(self, message: str, *, option: str | None = None, known: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.option = option
         self.known = tuple(known)
 
 
@@ -457,6 +475,37 @@ def suggestion(name: str, known: Iterable[str], *, listing: bool = True) -> str:
     if near:
         return f" Did you mean {near[0]!r}?"
     return f" There are: {', '.join(names)}." if listing and 0 < len(names) <= 12 else ""
+
+
+def refuses_misspelt(function: F) -> F:
+    """Have a misspelt option of a function or class refused with the one that was meant.
+
+    >>> @refuses_misspelt
+    ... def play(rate: float = 1.0) -> None: ...
+    >>> play(rat=2.0)
+    Traceback (most recent call last):
+    plugbook.errors.OptionError: play has no option 'rat'. Did you mean 'rate'?
+    """
+    if isinstance(function, type):
+        function.__init__ = refuses_misspelt(function.__init__)  # type: ignore[misc]
+        return function
+    name = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+    known = [each for each in inspect.signature(function).parameters if each != "self"]
+
+    @functools.wraps(function)
+    def checked(*args: Any, **options: Any) -> Any:
+        # Only a call that Python itself refuses is looked at, so that all others cost no more for it.
+        try:
+            return function(*args, **options)
+        except TypeError as error:
+            unknown = [each for each in options if each not in known]
+            was_called = error.__traceback__ is None or error.__traceback__.tb_next is not None
+            if was_called or not unknown:
+                raise
+        msg = f"{name} has no option {unknown[0]!r}.{suggestion(unknown[0], known)}"
+        raise OptionError(msg, option=unknown[0], known=known)
+
+    return checked  # type: ignore[return-value]
 
 
 def missing_extra(feature: str, extra: str, cause: ImportError) -> Any:

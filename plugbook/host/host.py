@@ -9,7 +9,7 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from plugbook.errors import HostClosedError
+from plugbook.errors import HostClosedError, refuses_misspelt
 from plugbook.events.bus import Bus
 from plugbook.events.dispatch.circles import MOST_CAUSED
 from plugbook.events.dispatch.registrations import unscoped
@@ -114,6 +114,7 @@ class Host(Recorded, Looking, Configured, Supervised, Disabling, Timed, Deprecat
 
     api_version: str = API_VERSION
 
+    @refuses_misspelt
     def __init__(
         self,
         plugins: Iterable[PluginClass] = (),

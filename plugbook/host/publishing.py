@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from plugbook.errors import refuses_misspelt
 from plugbook.events.dispatch.asking import Asking
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Publishing(Asking):
         """As `publish`, awaiting the handlers instead of blocking the caller's loop."""
         return await self.bus.publish_async(event)
 
+    @refuses_misspelt
     def throttle(self, target: Target, *, per_second: float) -> Disconnect:
         """Deliver at most so many events a second of each topic that fits; see `Bus.throttle`.
 

@@ -9,7 +9,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from plugbook._doors import behind
-from plugbook.errors import SelectionError
+from plugbook.errors import SelectionError, refuses_misspelt
 from plugbook.trace.record import BLOCK
 from plugbook.trace.writing.payload import check_keeping, names_to_redact
 from plugbook.trace.writing.recorder import Recorder
@@ -41,6 +41,7 @@ class Recorded(ABC):
         recorder = self.bus.recorder
         return recorder.recording if recorder is not None else None
 
+    @refuses_misspelt
     def record(
         self,
         path: str | PathLike[str],

@@ -6,7 +6,6 @@ event arrives.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from plugbook.errors import ManifestError, PlugbookWarning, TopicError, suggestion
+from plugbook.errors import ManifestError, PlugbookWarning, TopicError, refuses_misspelt, suggestion
 from plugbook.events.event import Event
 from plugbook.events.middleware import layer_problem
 from plugbook.events.subscription import Source, source_problem
@@ -91,22 +90,7 @@ class HandlerSpec:
     source: Source | None = None
 
 
-def _refuses_unknown_options(decorator: F) -> F:
-    """Have a misspelt option refused with the one that was meant."""
-    known = [name for name in inspect.signature(decorator).parameters if name != "target"]
-
-    @functools.wraps(decorator)
-    def checked(*args: Any, **options: Any) -> Any:
-        for name in options:
-            if name not in (*known, "target"):
-                msg = f"@on has no option {name!r}.{suggestion(name, known)}"
-                raise ManifestError(msg, field=name)
-        return decorator(*args, **options)
-
-    return checked  # type: ignore[return-value]
-
-
-@_refuses_unknown_options
+@refuses_misspelt
 def on(
     target: Target,
     *,
@@ -129,6 +113,7 @@ def on(
 
     Raises:
         ManifestError: the target is not one, or an option cannot be; says where the method is.
+        OptionError: there is no such option.
     """
 
     def mark(method: F) -> F:

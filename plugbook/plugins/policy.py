@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BeforeValidator
 
-from plugbook.errors import ManifestError, suggestion
+from plugbook.errors import ManifestError, refuses_misspelt, suggestion
 
 if TYPE_CHECKING:
     from plugbook.events import subscription
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _WORDS: Final = ("continue", "restart", "quarantine", "raise")
 
 
+@refuses_misspelt
 @dataclass(frozen=True, slots=True)
 class Restart:
     """Stop a failing plugin and start it again, as a supervisor does in Erlang/OTP.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 from plugbook._clock import tick
-from plugbook.errors import DeadlockError, ReplayError, SelectionError
+from plugbook.errors import DeadlockError, ReplayError, SelectionError, refuses_misspelt
 from plugbook.trace.reading.selection import LAST_SEQ, seq_number
 from plugbook.trace.record import show_seq
 
@@ -73,6 +73,7 @@ class Player:
       1 published, 1 call, 0 errors
     """
 
+    @refuses_misspelt
     def __init__(
         self,
         recording: Recording,

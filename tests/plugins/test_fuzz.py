@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr
 
-from plugbook.errors import ConfigError, ManifestError, PlugbookError, ResolutionError
+from plugbook.errors import ConfigError, ManifestError, OptionError, PlugbookError, ResolutionError
 from plugbook.plugins.authoring.builder import plugin
 from plugbook.plugins.config import validate
 from plugbook.plugins.manifest import Manifest, make_manifest
@@ -239,7 +239,7 @@ def test_random_chains(seed):
         before = made.build()
         try:
             getattr(made, word)(*arguments, **options)
-        except ManifestError as error:
+        except (ManifestError, OptionError) as error:
             in_plain_words(error)
             assert made.build() is before
         else:

@@ -6,7 +6,7 @@ import textwrap
 import pytest
 from pydantic import BaseModel
 
-from plugbook.errors import ManifestError, PlugbookWarning
+from plugbook.errors import ManifestError, OptionError, PlugbookWarning
 from plugbook.events.event import Event
 from plugbook.plugins.plugin import HandlerSpec, Plugin, on
 
@@ -220,9 +220,9 @@ def test_a_method_that_the_plugin_uses_itself_is_its_own_affair():
 
 def test_a_misspelt_option_of_on_suggests_the_one_that_was_meant():
     """An option that @on does not have is refused by name."""
-    with pytest.raises(ManifestError, match="Did you mean 'priority'") as caught:
+    with pytest.raises(OptionError, match="Did you mean 'priority'") as caught:
         on("order.*", prioriti=3)
-    assert caught.value.field == "prioriti"
+    assert caught.value.option == "prioriti"
 
 
 def test_a_mistake_in_a_notebook_is_placed_in_its_cell():

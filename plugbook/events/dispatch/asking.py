@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from plugbook.errors import DeadlockError, EventError
+from plugbook.errors import DeadlockError, EventError, refuses_misspelt
 from plugbook.events.dispatch.question import NO_DEFAULT, Answer, Answers, Question, check_cycle
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Asking:
     def ask(self, event: Event, *, all: Literal[False] = False, default: Any = ...) -> Answer: ...
     @overload
     def ask(self, event: Event, *, all: Literal[True]) -> Answers: ...
+    @refuses_misspelt
     def ask(
         self,
         event: Event,
@@ -74,6 +75,7 @@ class Asking:
     async def ask_async(self, event: Event, *, all: Literal[False] = False, default: Any = ...) -> Answer: ...
     @overload
     async def ask_async(self, event: Event, *, all: Literal[True]) -> Answers: ...
+    @refuses_misspelt
     async def ask_async(
         self,
         event: Event,

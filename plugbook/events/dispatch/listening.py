@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from plugbook.errors import refuses_misspelt
 from plugbook.events.dispatch.registrations import Redo, Registration, Undo, current_registrar
 from plugbook.events.dispatch.table import Advice, SubscriptionTable
 from plugbook.events.subscription import (
@@ -55,6 +56,7 @@ class Listening(ABC):
         """All of them, in the order in which handlers are called."""
         return self._table.ordered()
 
+    @refuses_misspelt
     def subscribe(
         self,
         target: Target,

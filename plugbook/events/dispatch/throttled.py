@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from plugbook.errors import refuses_misspelt
 from plugbook.events.dispatch.listening import Listening
 from plugbook.events.dispatch.throttle import Throttles
 from plugbook.events.subscription import Target, text_of
@@ -34,6 +35,7 @@ class Throttled(Listening):
         """Go by another clock, in ns; what was delivered so far counts no more."""
         self._throttles.go_by(clock)
 
+    @refuses_misspelt
     def throttle(self, target: Target, *, per_second: float) -> Disconnect:
         """Deliver at most so many events a second of each topic that fits, until the returned function is called.
 

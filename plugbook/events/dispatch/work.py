@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextvars import Context, ContextVar
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
+
+from plugbook.errors import DeadlockError
 
 if TYPE_CHECKING:
     from plugbook.events.dispatch.report import Waiter
@@ -55,6 +57,18 @@ class Work(Generic[T]):
         if not self.done:
             self._waiter("the request", lambda: self.done, timeout)
         return self._future.result()
+
+    def __await__(self) -> Generator[Any, None, Never]:
+        """Refuse to be awaited, saying what can be done.
+
+        Raises:
+            DeadlockError: always.
+        """
+        msg = (
+            "a request that is made inside a handler runs when that has ended, so that it cannot be awaited there. "
+            "Leave it pending, or look at its result() later, elsewhere."
+        )
+        raise DeadlockError(msg)
 
     def __repr__(self) -> str:
         if not self.done:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from plugbook.errors import ManifestError
+from plugbook.errors import EventError, ManifestError, refuses_misspelt
 from plugbook.events.dispatch.registrations import noted
 from plugbook.host.handle import PluginName, name_of
 from plugbook.host.registrations import registrar_for, told
+from plugbook.host.supervision.dead_letters import DeadLetter
 from plugbook.host.supervision.deliveries import check_callable
 from plugbook.plugins.policy import as_policy
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from plugbook.host.engine import Engine
     from plugbook.host.plan import Changes
     from plugbook.host.registry import Registry
-    from plugbook.host.supervision.dead_letters import DeadLetter, DeadLetters, Redelivered
+    from plugbook.host.supervision.dead_letters import DeadLetters, Redelivered
     from plugbook.host.supervision.deliveries import Deliveries, Mode
     from plugbook.host.supervision.supervisor import Supervisor
     from plugbook.plugins.policy import Policy
@@ -158,8 +159,9 @@ class Supervised(ABC):
         *members, whole = self._with_members(name)
         return self._deliveries.letters(whole, members)
 
+    @refuses_misspelt
     def redeliver(
-        self, name: PluginName, letters: Iterable[DeadLetter] | None = None
+        self, name: PluginName, letters: DeadLetter | Iterable[DeadLetter] | None = None
     ) -> Redelivered | Work[Redelivered]:
         """Bring dead letters to the handlers that missed them, in order; each is a new event, caused by the missed one.
 
@@ -167,26 +169,28 @@ class Supervised(ABC):
 
         Args:
             name: which plugin.
-            letters: which of its `dead_letters`; by default all.
+            letters: which of its `dead_letters`, one or several; by default all.
 
         Raises:
             UnknownPluginError: there is no such plugin.
             LifecycleError: it is not active, or paused or muted; nothing was delivered.
+            EventError: what was given is no dead letter.
         """
         handle, names = self._registry[name_of(name)], self._with_members(name)
+        chosen = _several(letters)
 
         def redeliver() -> Redelivered:
             check_callable(handle, self._deliveries.mode(handle.name))
-            return self._deliveries.redeliver(names, letters)
+            return self._deliveries.redeliver(names, chosen)
 
         return self._request(redeliver)
 
-    def discard(self, name: PluginName, letters: Iterable[DeadLetter] | None = None) -> int:
+    def discard(self, name: PluginName, letters: DeadLetter | Iterable[DeadLetter] | None = None) -> int:
         """Drop dead letters, of a bundle those of its members as well.
 
         Args:
             name: which plugin.
-            letters: which of its `dead_letters`; by default all.
+            letters: which of its `dead_letters`, one or several; by default all.
 
         Returns:
             How many were dropped.
@@ -194,7 +198,7 @@ class Supervised(ABC):
         Raises:
             UnknownPluginError: there is no such plugin.
         """
-        chosen = None if letters is None else tuple(letters)
+        chosen = _several(letters)
         return sum(self._deliveries.discard(each, chosen) for each in self._with_members(name))
 
     # -- inside -----------------------------------------------------------------------------------
@@ -229,6 +233,17 @@ class Supervised(ABC):
         """The names of a plugin and, of a bundle, of all it is made of."""
         handle = self._registry[name_of(name)]
         return (*self._registry.members_of(handle.name), handle.name)
+
+
+def _several(letters: DeadLetter | Iterable[DeadLetter] | None) -> tuple[DeadLetter, ...] | None:
+    if letters is None:
+        return None
+    given = (letters,) if isinstance(letters, DeadLetter) else tuple(letters)
+    wrong = [each for each in given if not isinstance(each, DeadLetter)]  # type: ignore[redundant-expr]  # callers are people
+    if wrong:
+        msg = f"{wrong[0]!r} is no dead letter. Take them from host.dead_letters(name), or leave them out for all."
+        raise EventError(msg)
+    return given
 
 
 def _checked(name: str, policy: object) -> Any:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator,
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from plugbook.errors import EffectError, UnknownPluginError, suggestion
+from plugbook.errors import EffectError, UnknownPluginError, refuses_misspelt, suggestion
 from plugbook.events.dispatch.registrations import current_registrar, noted
 from plugbook.plugins.effects.performance import Asker, Limits, Performance
 
@@ -34,6 +34,7 @@ EVERY_PLUGIN: Final = "*"
 """Stands for every plugin in `EffectRules`."""
 
 
+@refuses_misspelt
 @dataclass(frozen=True, slots=True)
 class Effects:
     """What whoever runs a host says about the effects of a plugin; it goes before what the plugin's code asks for.
@@ -235,6 +236,7 @@ class Effect:
             return performance.run_async()  # type: ignore[return-value]  # T is a coroutine
         return performance.run()
 
+    @refuses_misspelt
     def using(
         self,
         *,

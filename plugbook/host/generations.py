@@ -251,7 +251,7 @@ class Generations:
         swap.enter("start")
 
     def _check_health(self, made: PluginHandle) -> None:
-        if made.instance is None:
+        if made.instance is None or not is_defined(type(made.instance), "health"):
             return
         health = self._engine.awaited(made.instance.health())
         if health is None or health is True:

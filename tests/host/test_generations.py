@@ -449,6 +449,37 @@ def test_a_start_that_throws_the_state_away_is_told():
         assert "but its start changed total: set up in __init__" in str(host.reload("forgetful"))
 
 
+def test_a_paused_plugin_stays_paused_and_misses_nothing(host, folder):
+    """What waits for it is brought to the generation that serves when it is resumed."""
+    host.pause("counter")
+    host.publish(Ping(n=2))
+    folder.write(source(result="new"))
+    host.reload("counter")
+    host.publish(Ping(n=3))
+    assert host.plugins["counter"].instance.seen == [1]
+    host.resume("counter")
+    assert host.plugins["counter"].instance.seen == [1, 2, 3]
+
+
+def test_the_policy_of_the_new_manifest_holds():
+    """What is done about a failing handler is what the new class says, also of handlers that it subscribes itself."""
+
+    class Calm(Plugin, name="strict"):
+        @on(Ping)
+        def fail(self, event):
+            raise ValueError("no")
+
+    class Strict(Calm, name="strict", policy="raise"):
+        pass
+
+    with Host([Calm]) as host:
+        host.start()
+        assert host.publish(Ping()).errors
+        host.add(Strict, replace=True)
+        with pytest.raises(ValueError, match="no"):
+            host.publish(Ping())
+
+
 # -- bundles ------------------------------------------------------------------------------------------
 
 BUNDLE = """

@@ -111,7 +111,7 @@ def restart(door: Door, name: str) -> Any:
 @word("host", doors=NOTEBOOK)
 @_name
 def reload(door: Door, name: str) -> Any:
-    """Restart a plugin with its code imported afresh."""
+    """Let the code that is in a plugin's files now take over, with the state of what runs."""
     return door.host().reload(name)
 
 
@@ -127,6 +127,20 @@ def disable(door: Door, name: str) -> Any:
 def enable(door: Door, name: str) -> Any:
     """Let a plugin start again, and start it if 'disable' had stopped it."""
     return door.host().enable(name)
+
+
+@word("host", doors=NOTEBOOK)
+@click.argument("names", type=PLUGIN, nargs=-1)
+@click.option("--stop", is_flag=True, help="Watch no more.")
+def watch(door: Door, names: tuple[str, ...], stop: bool) -> Any:
+    """Reload plugins when their files are saved, all or those that are named; each reload is told below."""
+    host = door.host()
+    if not stop:
+        return host.watch(*names, tell=click.echo)
+    watches = host.watches
+    for each in watches:
+        each.close()
+    return Text("No file is watched any more" if watches else "No file was watched")
 
 
 @word("host")

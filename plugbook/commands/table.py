@@ -43,6 +43,7 @@ WORDS: Final[tuple[Word, ...]] = (
     plugins.stop,
     plugins.restart,
     plugins.reload,
+    plugins.watch,
     plugins.why,
     plugins.plan,
     plugins.config,

@@ -37,6 +37,7 @@ from plugbook.host.supervision.supervised import Supervised
 from plugbook.host.supervision.supervisor import Supervisor
 from plugbook.host.timed import Timed
 from plugbook.host.unhandled import who_would_handle
+from plugbook.host.watching import FileWatch, Watched
 from plugbook.plugins.authoring.bundle import gather
 from plugbook.plugins.config import check_config, check_names
 from plugbook.plugins.finding.discovery import discover, discover_in
@@ -70,7 +71,7 @@ def _close_hosts() -> None:
         host.close()
 
 
-class Host(Recorded, Looking, Configured, Supervised, Disabling, Timed, Deprecating, Publishing):
+class Host(Recorded, Looking, Configured, Supervised, Disabling, Timed, Watched, Deprecating, Publishing):
     """Plugins under one roof.
 
     Args:
@@ -134,6 +135,7 @@ class Host(Recorded, Looking, Configured, Supervised, Disabling, Timed, Deprecat
         sources = Sources.read(config_file, env_prefix)
         file = QuarantineFile(quarantine_file)
         self._is_closed = False
+        self._watches: weakref.WeakSet[FileWatch] = weakref.WeakSet()
         _open_hosts.add(self)
         self.bus = Bus(Recorder(Store.memory()) if timing else None, timing=timing, most_caused=most_caused)
         self._registry = Registry(self.bus.rank, self.api_version)
@@ -299,6 +301,8 @@ class Host(Recorded, Looking, Configured, Supervised, Disabling, Timed, Deprecat
             return
         self._is_closed = True
         _open_hosts.discard(self)
+        for watch in self.watches:
+            watch.close()
         self._supervisor.close()
         self._perform(self._requests.stop_all)
         self.bus.loop.close()

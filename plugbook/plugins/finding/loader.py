@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import itertools
 import re
 import sys
 import threading
@@ -135,8 +136,7 @@ class Loader:
         """The source files of a plugin: those of the modules that it holds, or else of the module of its class."""
         module, _ = split_entry_point(entry_point)
         names = self._held.get(entry_point, {module})
-        files = (getattr(sys.modules.get(name), "__file__", None) for name in sorted(names))
-        return tuple(Path(file) for file in files if file)
+        return tuple(Path(file) for file in map(_file_of, sorted(names)) if file)
 
     def _to_renew(self, entry_point: str, package: str) -> set[str]:
         """The modules that a plugin brought in, without those that it shares and nobody has changed."""
@@ -324,6 +324,20 @@ def _imports_in(module: ModuleType) -> Iterator[str]:
 def _forget(names: Iterable[str]) -> None:
     for name in names:
         forget(name)
+
+
+def _file_of(name: str) -> str | None:
+    """The file of a module; of one that could not be imported, where that would be looked for."""
+    if name in sys.modules:
+        return getattr(sys.modules[name], "__file__", None)
+    spec: ModuleSpec | None = None
+    for whole in itertools.accumulate(name.split("."), "{}.{}".format):
+        path = spec.submodule_search_locations if spec is not None else None
+        specs = (finder.find_spec(whole, path) for finder in sys.meta_path)
+        spec = next(filter(None, specs), None)
+        if spec is None:
+            return None
+    return spec.origin if spec is not None else None
 
 
 def _is_edited(module: ModuleType | None) -> bool:

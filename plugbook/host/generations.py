@@ -58,18 +58,16 @@ class Code:
         plugin_class: its class.
         options: its options, those of its members nested in them.
         edits: the live edits of its options that are kept.
-        entry_point: from where it was imported afresh, where it was.
-        renewed: the modules that were put aside for that.
         note: what people are told about it.
+        renewed: the modules that were put aside where it was imported afresh.
     """
 
     manifest: Manifest
     plugin_class: type[Plugin]
     options: Mapping[str, Any]
     edits: tuple[Said, ...]
-    entry_point: str = ""
-    renewed: Renewed | None = None
     note: str = ""
+    renewed: Renewed | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +84,7 @@ class _Swap:
         changed: what is said of those whose start has changed what was restored.
         code: what they are made from.
         stage: where they stand before the switch.
+        is_final: whether there is no way back: the switch has begun.
     """
 
     name: str
@@ -97,6 +96,7 @@ class _Swap:
     changed: dict[str, str] = field(default_factory=dict)
     code: Code | None = None
     stage: Stage | None = None
+    is_final: bool = False
 
     def enter(self, phase: str) -> None:
         """Note what is being done from now on."""
@@ -134,16 +134,24 @@ class Generations:
         """
         changes = Changes()
         swap = _Swap(handle.name, doing=handle.name)
+        interrupts: Failures = []
         with self._caused(handle):
             try:
                 self._prepare(swap, handle, renew)
+                with first_interrupt_waits(interrupts):
+                    swap.is_final = True
+                    self._take_over(swap, handle, changes, interrupts)
             except BaseException as error:
+                if swap.is_final:
+                    raise
                 self._give_up(swap, handle, error)
                 if not isinstance(error, Exception):
                     raise
                 changes.failed[handle.name] = self._refusal(swap, handle, error)
                 return changes
-            self._take_over(swap, handle, changes)
+            for interrupt in interrupts:
+                raise interrupt
+            self._tell_dependents(handle, changes)
         return changes
 
     def code_of(self, handle: PluginHandle, keep: Callable[[type[Plugin]], tuple[Any, Any, str]]) -> Code:
@@ -157,18 +165,12 @@ class Generations:
         if found is None:
             msg = f"{handle.name} has no class: it was not loaded"
             raise PluginError(msg, plugin=handle.name, phase="import")
-        entry_point = handle.manifest.entry_point
         if not (handle.is_imported or _is_renewable(handle, found)):
             return Code(handle.manifest, found, *keep(found))
-        renewed = self._engine.loader.renew(entry_point)
-        try:
-            declared = renewed.plugin_class.manifest
-            manifest = complete(handle.manifest, declared) if handle.is_imported else declared
-            options, edits, note = keep(renewed.plugin_class)
-        except BaseException:
-            self._engine.loader.take_back(entry_point, renewed)
-            raise
-        return Code(manifest, renewed.plugin_class, options, edits, entry_point, renewed, note)
+        renewed = self._engine.loader.renew(handle.manifest.entry_point)
+        declared = renewed.plugin_class.manifest
+        manifest = complete(handle.manifest, declared) if handle.is_imported else declared
+        return Code(manifest, renewed.plugin_class, *keep(renewed.plugin_class), renewed)
 
     def files_of(self, handle: PluginHandle) -> tuple[Path, ...]:
         """The files that the code of a plugin is imported from again; those of its members' own code are not."""
@@ -282,8 +284,7 @@ class Generations:
                 self._engine.close(made, error)
             except BaseException as interrupt:
                 interrupts.append(interrupt)
-        if swap.code is not None and swap.code.renewed is not None:
-            self._engine.loader.take_back(swap.code.entry_point, swap.code.renewed)
+        self._engine.loader.take_back()
         self._record(swap, handle, handle.generation, "", error)
         for arrived in interrupts:
             raise arrived
@@ -302,11 +303,9 @@ class Generations:
 
     # -- the switch, and after it -----------------------------------------------------------------
 
-    def _take_over(self, swap: _Swap, handle: PluginHandle, changes: Changes) -> None:
-        interrupts: Failures = []
+    def _take_over(self, swap: _Swap, handle: PluginHandle, changes: Changes, interrupts: Failures) -> None:
         former = {each.name: replace(each) for each in self._whole(handle)}
-        with first_interrupt_waits(interrupts):
-            self._switch(swap)
+        self._switch(swap)
         names = {made.name for made in swap.made}
         for each in former.values():
             self._note_remains(swap, each)
@@ -317,9 +316,6 @@ class Generations:
                 self._drop(self._registry[name])
         for made in swap.made:
             self._report(swap, former.get(made.name), self._registry[made.name], changes)
-        for interrupt in interrupts:
-            raise interrupt
-        self._tell_dependents(handle, changes)
 
     def _switch(self, swap: _Swap) -> None:
         self._pair_events(swap)
@@ -334,6 +330,7 @@ class Generations:
                 made.context.is_waiting = False
             self._registry.complete(handle, made.manifest)
             self._engine.succeed(handle, made, "another generation of it has taken over", swap.begun)
+        self._engine.loader.settle()
         self._registry.resolve()
 
     def _pair_events(self, swap: _Swap) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import textwrap
 import threading
@@ -145,6 +146,47 @@ def test_an_interrupted_reload_leaves_the_old_generation_serving(host, folder):
         host.reload("counter")
     assert results(host) == ["old"]
     assert host.plugins["counter"].generation == 1
+
+
+class Interrupting:
+    """A trace function that sends an interrupt when so many lines of plugbook have run."""
+
+    def __init__(self, line):
+        self.line = line
+        self.count = 0
+
+    def __call__(self, frame, event, arg):
+        return self.step if "/plugbook/" in frame.f_code.co_filename else None
+
+    def step(self, frame, event, arg):
+        self.count += event == "line"
+        if self.count == self.line:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGINT)
+        return self.step
+
+
+def test_an_interrupt_at_any_line_leaves_one_generation_serving(host):
+    """Wherever Ctrl-C arrives, either the old one or the new one is there, whole, and no event is lost."""
+    handle, line, outcomes = host.plugins["counter"], 1, set()
+    while True:
+        interrupting, tracing, before = Interrupting(line), sys.gettrace(), handle.generation
+        sys.settrace(interrupting)
+        try:
+            host.reload("counter")
+        except KeyboardInterrupt:
+            outcomes.add(handle.generation - before)
+        finally:
+            sys.settrace(tracing)
+        assert results(host, line) == ["old"]
+        assert len(host.subscriptions) == 1
+        assert module_of(handle).Counter is type(handle.instance) is handle.plugin_class
+        assert not handle.scope.closed
+        if interrupting.count < line:
+            break
+        line += 151
+    assert handle.instance.seen == [1, *range(1, line + 1, 151)]
+    assert outcomes == {0, 1}
 
 
 def test_what_is_published_meanwhile_goes_to_the_new_generation(host, folder):

@@ -43,14 +43,10 @@ class Renewed:
     Attributes:
         plugin_class: the class.
         aside: the modules that there were.
-        names: which modules were imported afresh.
-        held: the modules that the plugin held before.
     """
 
     plugin_class: type[Plugin]
     aside: Aside
-    names: frozenset[str]
-    held: frozenset[str] | None
 
 
 class Loader:
@@ -64,6 +60,7 @@ class Loader:
         self._held: dict[str, set[str]] = {}
         self._packages: dict[str, str] = {}
         self._before: dict[str, set[str]] = {}
+        self._unsettled: tuple[str, Aside, set[str] | None] | None = None
         self._unloaded: dict[str, list[Unloaded]] = {}
 
     def load(self, entry_point: str) -> type[Plugin]:
@@ -100,7 +97,7 @@ class Loader:
 
         That is all of what `load` brought in for it, but for modules that other plugins hold, too, and whose files
         are as they were: their classes stay the same for everybody. Of a plugin that was imported by others, it is
-        the module of its class alone.
+        the module of its class alone. To be followed by `settle` or `take_back`.
 
         Raises:
             PluginError: the import failed; every module is back where it was.
@@ -112,25 +109,32 @@ class Loader:
             held = self._held.get(entry_point)
             aside = Aside(package)
             try:
+                self._unsettled = (entry_point, aside, held)
                 aside.put(self._to_renew(entry_point, package) if held is not None else {module})
                 before = set(sys.modules)
                 plugin = _import_class(entry_point, module, attribute)
                 old = self._before.get(package, set())
                 ours = _below(package, sys.modules) - old
-                reached = (ours - before) | _reached_from(module, ours)
+                if held is not None:
+                    self._held[entry_point] = (ours - before) | _reached_from(module, ours)
             except BaseException:
-                aside.put_back()
+                self.take_back()
                 raise
-            if held is not None:
-                self._held[entry_point] = reached
-            return Renewed(plugin, aside, frozenset(ours - before), None if held is None else frozenset(held))
+            return Renewed(plugin, aside)
 
-    def take_back(self, entry_point: str, renewed: Renewed) -> None:
-        """Have the modules again that were put aside, in place of those that were imported afresh."""
+    def take_back(self) -> None:
+        """Have the modules again that were put aside and not settled, in place of those that were imported afresh."""
         with self._lock:
-            renewed.aside.put_back()
-            if renewed.held is not None:
-                self._held[entry_point] = set(renewed.held)
+            if self._unsettled is not None:
+                entry_point, aside, held = self._unsettled
+                aside.put_back()
+                if held is not None:
+                    self._held[entry_point] = held
+                self._unsettled = None
+
+    def settle(self) -> None:
+        """Let go of the modules that were put aside: the new ones are used."""
+        self._unsettled = None
 
     def files_of(self, entry_point: str) -> tuple[Path, ...]:
         """The source files of a plugin: those of the modules that it holds, or else of the module of its class."""

@@ -355,14 +355,14 @@ class Generations:
 
     def _clean_up(self, former: PluginHandle, interrupts: Failures) -> None:
         """Run the cleanups of a generation that has served; what fails in them is logged, and stops nobody."""
-        log = self._registry[former.name].context
+        context = self._registry[former.name].context
         try:
             error = self._engine.close(former)
         except BaseException as interrupt:
             interrupts.append(interrupt)
         else:
-            if error is not None and log is not None:
-                log.log.failure(error, "the cleanup of generation %s failed", former.generation)
+            if error is not None and context is not None:
+                context.log.failure(error, "the cleanup of generation %s failed", former.generation)
 
     def _note_remains(self, swap: _Swap, former: PluginHandle) -> None:
         """Keep in mind what there was, without keeping it, to find later what is left of it."""

@@ -284,6 +284,7 @@ class Generations:
                 self._engine.close(made, error)
             except BaseException as interrupt:
                 interrupts.append(interrupt)
+        self._engine.bus.drop_waiting({made.name for made in swap.made})
         self._engine.loader.take_back()
         self._record(swap, handle, handle.generation, "", error)
         for arrived in interrupts:

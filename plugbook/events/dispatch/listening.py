@@ -169,6 +169,14 @@ class Listening(ABC):
         for former in self._table.switch(plugins):
             self._record_change("unsubscribe", former, "another generation has taken its place")
 
+    def drop_waiting(self, plugins: Collection[str]) -> None:
+        """Forget the handlers of these plugins that wait, for their generation will not take over.
+
+        An interrupt may have come between subscribing one and noting that it is to be disconnected.
+        """
+        for former in self._table.drop_waiting(plugins):
+            self._record_change("unsubscribe", former, "its generation does not take over")
+
     def divert(self, plugin: str, instead: Instead | None) -> None:
         """Have the events of a plugin's handlers go to `instead` from now on, until this is called with None.
 

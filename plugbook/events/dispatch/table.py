@@ -80,6 +80,16 @@ class SubscriptionTable:
                 each.leave()
         return former
 
+    def drop_waiting(self, plugins: Collection[str]) -> list[Subscription]:
+        """Take out the handlers of plugins that wait; gives those that were there."""
+        with self._lock:
+            waiting = [
+                each for each in self._subscriptions.values() if each.is_waiting and each.plugin in plugins
+            ]
+            for each in waiting:
+                del self._subscriptions[each.number]
+        return waiting
+
     def divert(self, plugin: str, instead: Instead | None) -> None:
         """Have the events of all handlers of a plugin, later ones too, go to `instead`; None ends that."""
         with self._lock:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
@@ -54,13 +56,18 @@ class Problem:
         return asdict(self)
 
     def __str__(self) -> str:
-        place = f"{self.place}: " if self.place else ""
+        place = f"{near(self.place)}: " if self.place else ""
         lines = [f"{place}{self.severity} [{self.code}] {self.message}"]
         if self.source.strip():
             lines.append(f"    {self.source.strip()}")
         if self.remedy:
             lines.append(f"  {self.remedy}")
         return "\n".join(lines)
+
+
+def near(place: str) -> str:
+    """A place as people read it: of what is below the working folder, without the way there."""
+    return place.removeprefix(f"{Path.cwd()}{os.sep}")
 
 
 def sentences(told: str) -> tuple[str, str]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from plugbook.checking.problem import near
+
 if TYPE_CHECKING:
     from plugbook.checking.problem import Problem
 
@@ -126,7 +128,7 @@ class CheckReport:
     def __str__(self) -> str:
         lines = [str(each) for each in self.of("")]
         for plugin in self.plugins:
-            lines += [f"{plugin} ({plugin.place})" if plugin.place else str(plugin)]
+            lines += [f"{plugin} ({near(plugin.place)})" if plugin.place else str(plugin)]
             lines += [_indented(str(each)) for each in self.of(plugin.name)]
             lines += [_indented(each) for each in _told(plugin.run)]
         return "\n".join([*lines, self.verdict])

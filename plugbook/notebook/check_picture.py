@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from plugbook.checking.problem import near
+
 from .markup import Html, chip, code, folded, head, html_of, join, page, table, tag
 from .palette import Mark, outcome_mark
 from .units import count_text, duration_text
@@ -28,7 +30,7 @@ def check(shown: CheckReport) -> str:
 def _plugin(plugin: Checked, problems: list[Problem]) -> list[Html]:
     fine = not any(each.severity == "error" for each in problems)
     title = chip(_FINE, plugin) if fine else chip(_SEVERITIES["error"], plugin)
-    parts = [tag("h4", title, " ", tag("span", plugin.place, cls="pb-place"))]
+    parts = [tag("h4", title, " ", tag("span", near(plugin.place), cls="pb-place"))]
     if problems:
         parts.append(_problems(problems))
     run = plugin.run

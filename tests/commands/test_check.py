@@ -58,6 +58,13 @@ def test_json_holds_all_of_it(run):
     ]
 
 
+def test_what_is_below_the_working_folder_is_named_from_there(run, tmp_path, monkeypatch):
+    """A place is short enough to read, and still one that an editor finds."""
+    monkeypatch.chdir(tmp_path)
+    said, _ = run(BROKEN)
+    assert said.startswith("billing (billing.py:2)\n  billing.py:2:23: error")
+
+
 def test_people_read_place_source_and_remedy(run):
     """Each problem has its place, the line, and what to do; below stands what it comes to."""
     said, _ = run(BROKEN)

@@ -64,6 +64,7 @@ class PluginCell:
             ConfigError: the options do not fit the plugin.
             PluginError: a plugin was put in place, but did not start.
         """
+        __tracebackhide__ = True
         config = self._config(line)
         module, seen = self._execute(line, cell)
         try:
@@ -102,6 +103,7 @@ class PluginCell:
 
     def _execute(self, line: str, cell: str) -> tuple[ModuleType, dict[str, Any]]:
         """Run the cell in a new module; the module, and what it was given of the user's variables."""
+        __tracebackhide__ = True
         shell = self._shell
         tree, file = self.parse(line, cell)
         module = ModuleType(f"{_MODULE}{next(self._numbers)}")
@@ -214,6 +216,7 @@ class PluginMagics(Magics):
         It is added to the current host; where there is none, one is made: plugbook.current(). A plugin that has
         snapshot and restore keeps its state. While the cell is not sound, the plugin that runs goes on running.
         """
+        __tracebackhide__ = True
         return self._plugin_cell.run(line, cell)
 
 

@@ -159,6 +159,14 @@ def test_a_cell_that_cannot_be_parsed_shows_the_line_alone(shop, capsys):
     assert len(shown.splitlines()) < 8
 
 
+def test_a_cell_that_raises_shows_its_own_frames(shop, capsys):
+    """The way through plugbook to the line that raised is hidden."""
+    shop.fail("%%plugin\nclass Tax(Plugin):\n    rate = 1 / 0")
+    shown = capsys.readouterr().out
+    assert "rate = 1 / 0" in shown
+    assert "plugin_cell.py" not in shown
+
+
 def test_what_cannot_be_parsed_elsewhere_is_shown_in_full(shop, capsys):
     """A mistake of syntax in code that a cell runs keeps the frames that led to it."""
     shop.fail("def load():\n    exec('1 +')\nload()")

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from plugbook._clock import tick
-from plugbook.errors import PluginError, ReloadError
+from plugbook.errors import PlugbookError, PluginError, ReloadError
 from plugbook.events.dispatch.cause import Cause, current_cause
 from plugbook.events.lineage import succeed_all
 from plugbook.host.engine import Stage
@@ -47,6 +47,14 @@ if TYPE_CHECKING:
     from plugbook.plugins.manifest import Manifest
     from plugbook.plugins.plugin import Plugin
     from plugbook.plugins.settings.layers import Said
+
+
+_TROUBLES: Final = {
+    "resolve": "manifest does not fit",
+    "migrate": "migration failed",
+    "health": "health check failed",
+}
+"""What went wrong in a phase, where its name alone does not say it."""
 
 
 @dataclass(slots=True)
@@ -269,8 +277,7 @@ class Generations:
         with suppress(Exception):  # what its snapshot raises is told when somebody needs it
             lost = changed_since(made.instance, saved, self._engine.awaited)
             if lost:
-                remedy = "set up in __init__ what is restored before the start"
-                swap.changed[made.name] = f", but its start changed {lost}: {remedy}"
+                swap.changed[made.name] = f", but {lost}"
 
     def _give_up(self, swap: _Swap, handle: PluginHandle, error: BaseException) -> None:
         """Clean up what was made, and have the old modules back.
@@ -292,11 +299,12 @@ class Generations:
 
     def _refusal(self, swap: _Swap, handle: PluginHandle, error: Exception) -> ReloadError:
         whose = "its" if swap.doing == handle.name else f"{swap.doing}'s"
-        what = "manifest does not fit" if swap.phase == "resolve" else f"{swap.phase} failed"
+        what = _TROUBLES.get(swap.phase, f"{swap.phase} failed")
         place = place_of(error, brief=True)
+        told = str(error) if isinstance(error, PlugbookError) else tell(error)
         msg = (
             f"generation {handle.generation} of {handle.name} goes on, for {whose} {what}: "
-            f"{tell(error)}{f' ({place})' if place else ''}"
+            f"{told}{f' ({place})' if place else ''}"
         )
         refusal = ReloadError(msg, plugin=handle.name, phase=swap.phase, generation=handle.generation)
         refusal.__cause__ = error

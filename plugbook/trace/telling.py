@@ -9,7 +9,7 @@ from typing import Any, Final
 
 _CELL: Final = re.compile(r"ipykernel_\d+|^<ipython-input")
 _PLUGBOOK: Final = re.compile(
-    r"[/\\]plugbook[/\\](?:adapters|checking|commands|events|host|notebook|plugins|replay|trace)[/\\]\w+\.py$"
+    r"[/\\]plugbook[/\\](?:adapters|checking|commands|events|host|notebook|plugins|replay|trace)[/\\](?:\w+[/\\])*\w+\.py$"
 )
 _LIBRARY: Final = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python3|[/\\]Lib[/\\]|^<frozen ")
 _VALIDATION: Final = re.compile(

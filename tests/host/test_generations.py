@@ -491,6 +491,39 @@ def test_a_start_that_throws_the_state_away_is_told():
         assert "but its start changed total: set up in __init__" in str(host.reload("forgetful"))
 
 
+def test_a_state_of_another_form_and_the_same_version_is_told():
+    """Whoever renames what snapshot gives is told of the migration that it takes."""
+
+    def define(unit):
+        class Total(Plugin, name="total"):
+            def snapshot(self):
+                return {unit: 1}
+
+            def restore(self, state):
+                pass
+
+        return Total
+
+    with Host([define("euro")]) as host:
+        host.start()
+        told = str(host.add(define("cents"), replace=True))
+        assert "but its snapshot has no euro any more: count state_version up, and write migrate" in told
+
+
+def test_what_plugbook_raises_is_told_in_its_own_words():
+    """A refusal names no place inside of plugbook, and no class of its errors."""
+
+    class Ill(Plugin):
+        def health(self):
+            return "no network"
+
+    with Host([Ill]) as host:
+        host.start()
+        with pytest.raises(ReloadError) as refused:
+            host.reload("ill")
+        assert str(refused.value) == "generation 1 of ill goes on, for its health check failed: no network"
+
+
 def test_a_paused_plugin_stays_paused_and_misses_nothing(host, folder):
     """What waits for it is brought to the generation that serves when it is resumed."""
     host.pause("counter")
@@ -567,7 +600,7 @@ def test_a_bundle_is_reloaded_as_one(tmp_path):
         host.start()
         assert results(host, 1) == [1, 1]
         write(2, "Ledger, Till", till="def health(self): return 'it jams'")
-        with pytest.raises(ReloadError, match=r"stall\.till's health failed: .*it jams"):
+        with pytest.raises(ReloadError, match=r"stall\.till's health check failed: .*it jams"):
             host.reload("stall")
         assert results(host, 2) == [1, 1]
         write(3, "Ledger, Till")

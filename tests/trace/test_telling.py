@@ -32,6 +32,17 @@ def test_a_group_is_placed_where_its_first_member_was_raised():
     assert place_of(ValueError()) == ""
 
 
+def test_a_room_of_plugbook_is_never_the_place():
+    """What plugbook raises, in whatever folder of its own, was raised for a line of somebody else's."""
+    error = {
+        "frames": [
+            {"file": "/srv/shop.py", "line": 3},
+            {"file": "/x/plugbook/plugins/finding/loader.py", "line": 9},
+        ]
+    }
+    assert recorded_place(error, brief=True) == "shop.py:3"
+
+
 def test_a_cell_is_called_the_cell():
     """No kernel's made-up file name is shown."""
     assert show_place("<ipython-input-3-0a>", 2) == "the cell, line 2"

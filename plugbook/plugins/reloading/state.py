@@ -72,7 +72,7 @@ def give(plugin: Keeping, saved: Saved, awaited: Await, phase: Callable[[str], o
 
 
 def changed_since(plugin: Keeping, saved: Saved, awaited: Await) -> str:
-    """What of a state that was given to a plugin is another one now: names in it, ``it``, or ``""`` for nothing.
+    """What is not as it was in a state that was given to a plugin, and what to do about it; or ``""``.
 
     Of a state that was migrated nothing can be said.
 
@@ -86,5 +86,9 @@ def changed_since(plugin: Keeping, saved: Saved, awaited: Await) -> str:
     given = to_plain(from_plain(saved.state, {saved.module: now.module}))
     if given == now.state:
         return ""
-    both = isinstance(given, dict) and isinstance(now.state, dict)
-    return ", ".join(name for name in given if given[name] != now.state.get(name)) if both else "it"
+    has_names = isinstance(given, dict) and isinstance(now.state, dict)
+    gone = [name for name in given if name not in now.state] if has_names else []
+    if gone:
+        return f"its snapshot has no {', '.join(gone)} any more: count state_version up, and write migrate"
+    lost = ", ".join(name for name in given if given[name] != now.state[name]) if has_names else "it"
+    return f"its start changed {lost}: set up in __init__ what is restored before the start" if lost else ""

@@ -8,8 +8,9 @@ from pathlib import PurePath
 from typing import Any, Final
 
 _CELL: Final = re.compile(r"ipykernel_\d+|^<ipython-input")
+_ROOMS: Final = "adapters|checking|commands|events|host|notebook|plugins|replay|scaffold|testing|trace"
 _PLUGBOOK: Final = re.compile(
-    r"[/\\]plugbook[/\\](?:adapters|checking|commands|events|host|notebook|plugins|replay|trace)[/\\](?:\w+[/\\])*\w+\.py$"
+    rf"[/\\]plugbook[/\\](?:(?:{_ROOMS})[/\\](?:\w+[/\\])*\w+|__init__|_clock|_doors|cli|errors)\.py$"
 )
 _LIBRARY: Final = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python3|[/\\]Lib[/\\]|^<frozen ")
 _VALIDATION: Final = re.compile(
@@ -84,10 +85,9 @@ def _text_of(error: BaseException) -> str:
 
 
 def first_line(text: str) -> str:
-    """The first line of a text, cut where it is long."""
-    """The first line of a message, cut; of what pydantic found in a model, the field and what is wrong with it.
+    r"""The first line of a message, cut; of what pydantic found in a model, the field and what is wrong with it.
 
-    >>> first_line("1 validation error for Tick\\nn\\n  Instance is frozen [type=frozen_instance, ...]")
+    >>> first_line("1 validation error for Tick\nn\n  Instance is frozen [type=frozen_instance, ...]")
     'Tick.n: Instance is frozen'
     """
     text = text.strip()

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from plugbook.checking.job import HUNG, OUTPUT, STACKS, Job, read_results
+from plugbook.checking.job import OUTPUT, STACKS, Job, read_results
 from plugbook.checking.problem import Problem
 from plugbook.checking.report import Run, phases_of
 
@@ -46,7 +46,7 @@ def smoke_test(job: Job, files: Collection[str] = ()) -> tuple[Run, list[Problem
     run = Run(phases_of(results), [each["note"] for each in results if "note" in each], output.rstrip())
     if not any("done" in each for each in results):
         last = run.phases[-1].name if run.phases else "begin"
-        if exit_code in (HUNG, None) or stack:
+        if exit_code is None or stack:  # the plugin may end the process with any code
             problems.append(_hang(job, last, stack, files))
         else:
             if run.phases:
@@ -57,7 +57,7 @@ def smoke_test(job: Job, files: Collection[str] = ()) -> tuple[Run, list[Problem
 
 def _run(folder: Path, timeout_s: float) -> int | None:
     """Run the process; its exit code, or None where it had to be ended."""
-    command = [sys.executable, "-m", "plugbook.checking.probe", str(folder)]
+    command = [sys.executable, "-P", "-m", "plugbook.checking.probe", str(folder)]
     with (folder / OUTPUT).open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -77,9 +77,14 @@ def _run(folder: Path, timeout_s: float) -> int | None:
 
 
 def _environment() -> dict[str, str]:
-    """That of this process; what can be imported here can be imported there."""
+    """That of this process; what can be imported here can be imported there.
+
+    The folder that we are in comes last: a keyword.py there would hide Python's own before anything is tried.
+    """
+    here = str(Path.cwd())
+    path = [*(each for each in sys.path if each not in ("", here)), here]
     return os.environ | {
-        "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
+        "PYTHONPATH": os.pathsep.join(path),
         "PYTHONIOENCODING": "utf-8",
         "PYTHONDONTWRITEBYTECODE": "1",
     }

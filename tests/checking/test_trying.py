@@ -139,6 +139,37 @@ class Billing(Plugin):
     assert "most recent call first" in problem.details
 
 
+def test_a_plugin_may_end_the_process_with_any_code(write):
+    """What ends itself is told as that, also where a process that hangs ends with the same code."""
+    source = "class Billing(Plugin):\n    def start(self, ctx):\n        os._exit(3)\n"
+    [problem] = check(write("billing.py", HEAD + source)).problems
+    assert (problem.code, problem.message) == (
+        "crash",
+        "the process ended with exit code 3 in the phase 'start'",
+    )
+
+
+def test_files_beside_it_hide_nothing_of_pythons_own(write, monkeypatch):
+    """A check that is run in a folder with a keyword.py begins as anywhere else."""
+    write("keyword.py", "raise RuntimeError('imported instead of the one of Python')")
+    file = write("billing.py", HEAD + FINE)
+    monkeypatch.chdir(file.parent)
+    monkeypatch.syspath_prepend(str(file.parent))
+    assert check("billing.py").problems == []
+
+
+def test_the_place_is_in_a_persons_own_code_or_left_out(write):
+    """No file of plugbook's is named as the place of a mistake."""
+    source = """
+class Billing(Plugin):
+    def snapshot(self):
+        return object()
+    def restore(self, state): ...
+"""
+    [problem] = check(write("billing.py", HEAD + source)).problems
+    assert (problem.code, problem.file) == ("reload-failed", "")
+
+
 def test_an_import_that_fails_or_leaves_a_thread_is_told(write):
     """What goes wrong on the import alone has its traceback, and a thread that it starts somewhere is noticed."""
     write(

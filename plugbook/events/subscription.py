@@ -232,6 +232,11 @@ class Subscription:
         for plan in self._plans:
             plan.calls[plan.subscriptions.index(self)] = plan.call_of(self)
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it was disconnected; a report of what it once did may keep it."""
+        return self.handler is _skip_gone
+
     def leave(self) -> None:
         """Take the handler out of every plan, of events that are queued or under way, too.
 

@@ -386,13 +386,19 @@ class Generations:
     ) -> None:
         old = former.generation if former is not None else 0
         kept = _kept(swap.saved.get(handle.name), handle.plugin_class) + swap.changed.get(handle.name, "")
-        find = handle.remains[-1].find if handle.remains else list[Leak]
+        find = partial(self._stale, handle.remains[-1]) if handle.remains else list[Leak]
         took = tick() - swap.begun
         changes.generations.append(Generation(handle.name, old, handle.generation, kept, took, find))
         note = swap.code.note if swap.code is not None and handle.name == swap.name else ""
         told = "; ".join(filter(None, (f"generation {handle.generation}", kept, note)))
         changes.done.append(Step("reload", handle.name, told))
         self._record(swap, handle, old, kept)
+
+    def _stale(self, remains: Remains) -> list[Leak]:
+        recorder = self._engine.bus.recorder
+        if recorder is not None:
+            recorder.flush()  # what is not written yet still holds events of old classes
+        return remains.find()
 
     def _tell_dependents(self, handle: PluginHandle, changes: Changes) -> None:
         resolution = self._registry.resolve()

@@ -347,3 +347,25 @@ def test_a_class_that_was_imported_by_others_is_reloaded_from_its_module(tmp_pat
             assert [call.result for call in host.publish(Say()).calls] == [2]
     finally:
         sys.modules.pop("alone_plugin", None)
+
+
+def test_what_the_record_and_reports_keep_is_not_left_behind(shop):
+    """A handler that was disconnected, and events that are only recorded, are no reason to look for anything."""
+    source = """
+    from plugbook import Event, Plugin, on
+
+    class Said(Event, topic="said"):
+        text: str
+
+    class Shop(Plugin, name="shop"):
+        @on(Said)
+        def hear(self, event):
+            return event.text
+    """
+    shop.open(source)
+    shop.host.publish(shop.module.Said(text="only recorded"))
+    assert list(shop.reload().stale) == []
+    report = shop.host.publish(shop.module.Said(text="kept"))
+    assert [leak.kind for leak in shop.reload().stale] == ["stale instance"]
+    del report
+    assert list(shop.host.leaks()) == []

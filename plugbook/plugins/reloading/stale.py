@@ -175,6 +175,8 @@ def _is_old(value: object, token: object, classes: Collection[type]) -> bool:
 
 def _listens(subscription: Subscription, token: object, classes: Collection[type]) -> bool:
     """Whether a subscription calls the old code, or waits for events of an old class."""
+    if subscription.has_left:
+        return False
     if isinstance(subscription.target, type) and subscription.target in classes:
         return True
     handler: Any = subscription.handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -123,8 +124,6 @@ def _read_python(project: Project, wanted: object) -> None:
         project.problem("python-version", told, "Write it like '>=3.11'.", "requires-python")
         return
     project.requires_python = str(wanted)
-    import platform
-
     here = platform.python_version()
     if not takes.contains(Version(here), prereleases=True):
         told = f"it takes Python {wanted}, and this is {here}: it was not run as its users would"

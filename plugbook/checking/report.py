@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.checking.problem import near
 
 if TYPE_CHECKING:
     from plugbook.checking.problem import Problem
+
+_MOST_LINES: Final = 10
+"""Of what a plugin printed that are shown; all of it is in the report."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +154,6 @@ def _told(run: Run | None) -> list[str]:
         )
         lines += [f"it printed{more}:", *(f"  {line}" for line in printed[:_MOST_LINES])]
     return lines
-
-
-_MOST_LINES = 10
-"""Of what a plugin printed that are shown; all of it is in the report."""
 
 
 def _indented(text: str) -> str:

@@ -26,9 +26,8 @@ from plugbook.checking.job import Job, Results
 from plugbook.checking.problem import sentences
 from plugbook.checking.watchdog import Watchdog
 from plugbook.errors import ConfigError, EventError, PlugbookDeprecationWarning
-from plugbook.events.topics import matches
 from plugbook.events.versions.example import example, example_event
-from plugbook.events.versions.schemas import schemas
+from plugbook.events.versions.known import types_for
 from plugbook.host.host import Host
 from plugbook.plugins.config import validate
 from plugbook.plugins.finding.discovery import discover_in
@@ -113,13 +112,13 @@ class Probe:
     def _configure(self, host: Host) -> None:
         """Options without a default are made up, as small as the model allows."""
         for name in _needed(host, self._job.plugin):
-            kind = _class_of(host, name)
-            if kind is None or kind.Config is None:
+            plugin_class = _class_of(host, name)
+            if plugin_class is None or plugin_class.Config is None:
                 continue
             try:
-                validate(kind)
+                validate(plugin_class)
             except ConfigError:
-                made = example(kind.Config)
+                made = example(plugin_class.Config)
                 self._results.put(note=f"{name} was configured with what its Config allows: {made}")
                 host.configure(name, made)
 
@@ -138,9 +137,9 @@ class Probe:
         self._tell_failures(host, f"started{again}")
 
     def _publish_all(self, host: Host) -> None:
-        kind = _class_of(host, self._job.plugin)
+        plugin_class = _class_of(host, self._job.plugin)
         tried = set()
-        for spec in kind.handlers() if kind is not None else ():
+        for spec in plugin_class.handlers() if plugin_class is not None else ():
             for event in self._examples(spec):
                 if type(event) not in tried:
                     tried.add(type(event))
@@ -148,8 +147,8 @@ class Probe:
 
     def _reload(self, host: Host) -> None:
         """Of a plugin that keeps its state: whether the next generation takes what this one gives."""
-        kind = _class_of(host, self._job.plugin)
-        if kind is not None and keeps_state(kind):
+        plugin_class = _class_of(host, self._job.plugin)
+        if plugin_class is not None and keeps_state(plugin_class):
             with self._phase("reload", goes_on=True):
                 host.reload(self._job.plugin)
 
@@ -163,12 +162,13 @@ class Probe:
         self._tell_failures(host, f"given the smallest {topic} that its schema allows: {event!r}")
 
     def _examples(self, spec: HandlerSpec) -> Iterator[Event]:
-        for kind in _types_of(spec):
+        types = types_for(spec.target)
+        for event_type in types:
             try:
-                yield example_event(kind)
+                yield example_event(event_type)
             except EventError as error:
                 self._results.put(note=str(error))
-        if isinstance(spec.target, str) and not list(_types_of(spec)):
+        if not types:
             self._results.put(note=f"{spec.method} was not tried: no event is defined for {spec.target!r}")
 
     def _tell_failures(self, host: Host, when: str) -> None:
@@ -275,17 +275,6 @@ def _class_of(host: Host, name: str) -> type[Plugin] | None:
         return handle.plugin_class
     found: type[Plugin] = as_class(_named(handle.manifest.entry_point))
     return found
-
-
-def _types_of(spec: HandlerSpec) -> Iterator[type[Event]]:
-    """The types of events that a handler takes: its own, or all whose topic fits."""
-    if not isinstance(spec.target, str):
-        yield spec.target
-        return
-    for topic in schemas.topics:
-        kind = schemas.kind(topic, max(schemas.versions(topic))) if matches(spec.target, topic) else None
-        if kind is not None:
-            yield kind
 
 
 def main(folder: Path) -> None:

@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from plugbook.errors import LifecycleError, PluginError, ResolutionError, UnknownPluginError, missing_extra
-from plugbook.events.subscription import ABSENT, Target, is_for
-from plugbook.events.versions.known import StandIn, event_classes
+from plugbook.events.subscription import ABSENT
+from plugbook.events.versions.known import types_for
 from plugbook.host.host import Host, PluginClass
 from plugbook.plugins.lifecycle import TRANSITIONS, State
 from plugbook.plugins.plugin import as_class
@@ -104,7 +104,7 @@ class LifecycleMachine(RuleBasedStateMachine):
     def kinds(cls) -> list[type[Event]]:
         """The types of events that the plugins listen to; of a topic pattern, those that there are."""
         targets = [spec.target for plugin in cls.plugins for spec in as_class(plugin).handlers()]
-        return list(dict.fromkeys(kind for target in targets for kind in _kinds_for(target)))
+        return list(dict.fromkeys(kind for target in targets for kind in types_for(target)))
 
     @classmethod
     def generated(cls) -> list[SearchStrategy[Any]]:
@@ -262,12 +262,6 @@ def lifecycle_machine(plugins: Iterable[PluginClass], **options: Any) -> type[Te
 def _must(holds: object, told: str) -> None:
     if not holds:
         raise AssertionError(told)
-
-
-def _kinds_for(target: Target) -> list[type[Event]]:
-    if isinstance(target, type):
-        return [target]
-    return [kind for kind in event_classes() if is_for(target, kind) and not issubclass(kind, StandIn)]
 
 
 _events_of = cache(events)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 from plugbook.events.event import Event
+from plugbook.events.subscription import Target, is_for
 
 _NAME: Final = re.compile(r"[A-Za-z]\w*")
 _MOST_STAND_INS: Final = 1_024
@@ -63,6 +64,18 @@ def event_classes() -> Iterator[type[Event]]:
 def classes_of(topic: str) -> list[type[Event]]:
     """Those of one topic."""
     return [kind for kind in event_classes() if kind.__topic__ == topic]
+
+
+def types_for(target: Target) -> list[type[Event]]:
+    """The event types that are meant by a target: itself, or of each topic that fits a pattern the newest."""
+    if not isinstance(target, str):
+        return [target]
+    newest: dict[str, type[Event]] = {}
+    for kind in event_classes():
+        if is_for(target, kind) and not issubclass(kind, StandIn):
+            known = newest.get(kind.__topic__, kind)
+            newest[kind.__topic__] = kind if kind.__version__ >= known.__version__ else known
+    return list(newest.values())
 
 
 def _below(kind: type[Event]) -> Iterator[type[Event]]:

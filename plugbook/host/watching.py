@@ -225,7 +225,8 @@ class FileWatch:
 
     def _note(self, reload: Reload) -> None:
         self.reloads.append(reload)
-        _log.log(logging.WARNING if reload.error else logging.INFO, "%s", reload)
+        # Whoever is told already needs no warning as well, which Python prints where no logging was set up.
+        _log.log(logging.WARNING if reload.error and self._tell is None else logging.INFO, "%s", reload)
         if self._tell is None:
             return
         try:

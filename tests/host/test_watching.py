@@ -2,6 +2,8 @@
 
 import importlib
 import itertools
+import logging
+import logging.handlers
 import queue
 import sys
 
@@ -148,6 +150,23 @@ def test_what_tells_may_fail(workshop, caplog):
                 workshop.next_reload()
         assert answers(host) == {"billing": (3, 1)}
     assert "telling of a reload failed" in caplog.text
+
+
+@pytest.mark.parametrize(("tell", "level"), [(None, "WARNING"), (str, "INFO")])
+def test_what_cannot_take_over_is_told_once(workshop, caplog, tell, level):
+    """The log warns of it where nobody else is told."""
+    caplog.set_level(logging.INFO, logger="plugbook.host")
+    log, heard = logging.getLogger("plugbook.host"), logging.handlers.QueueHandler(workshop.told)
+    workshop.save("billing")
+    log.addHandler(heard)
+    try:
+        with Host([workshop.plugin("billing")]) as host:
+            host.start()
+            host.watch(tell=tell)
+            workshop.save("billing", answer="(")
+            assert workshop.next_reload().levelname == level
+    finally:
+        log.removeHandler(heard)
 
 
 def test_a_watch_ends_with_its_host(workshop):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from plugbook.errors import EventError
+from plugbook.events.event import EventSchema
 from plugbook.events.versions.known import classes_of, stand_in
 from plugbook.events.versions.reading import Read, reader_of
 from plugbook.events.versions.schemas import schemas
@@ -30,8 +31,9 @@ class RebuildError(Exception):
 class EventTypes:
     """Finds, for a topic and version, the class of its events, and brings older payloads up to it.
 
-    A class that a handler listens to comes first, for only its events reach that handler; then the class
-    with that topic and version that was defined last. Where there is none, one is made that takes any field.
+    A class that a handler listens to comes first, for only its events reach that handler; then, where several
+    packages have one of that topic and version, the class whose events look as recorded; then the one that was
+    defined last. Where there is none, one is made that takes any field.
 
     Args:
         listened: the classes that handlers listen to.
@@ -107,7 +109,18 @@ class EventTypes:
     def _find(self, topic: str, version: int) -> type[Event] | None:
         known = [kind for kind in self._listened if kind.__topic__ == topic] or classes_of(topic)
         same = [kind for kind in known if kind.__version__ == version]
-        return next(reversed(same or known), None)
+        return self._as_recorded(topic, version, same) or next(reversed(same or known), None)
+
+    def _as_recorded(self, topic: str, version: int, kinds: list[type[Event]]) -> type[Event] | None:
+        # A class that was defined again, in a cell or by a reload, takes the place of the earlier one.
+        latest = {(kind.__module__, kind.__qualname__): kind for kind in kinds}
+        schema = self._recorded.get(f"{topic}@{version}")
+        if schema is None or len(latest) == 1:
+            return None
+        same = (
+            kind for kind in latest.values() if json.loads(EventSchema(kind).__plugbook_json__()) == schema
+        )
+        return next(same, None)
 
     def _read_other(self, kind: type[Event], version: int, payload: str) -> Event:
         event, how = schemas.read(kind.__topic__, version, payload, kind)

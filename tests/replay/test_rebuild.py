@@ -7,7 +7,8 @@ import datetime as dt
 import pytest
 from pydantic import BaseModel, Field, SecretStr, computed_field
 
-from plugbook import Event, Host, schemas, upcaster
+from plugbook import Event, Host, Plugin, on, schemas, upcaster
+from plugbook.events.versions.known import classes_of
 from plugbook.replay.rebuild import EventTypes, RebuildError
 
 
@@ -91,6 +92,29 @@ def test_a_class_that_is_listened_to_comes_before_a_later_definition():
     earlier, later = define(), define()
     assert type(types().rebuild("again", 1, '{"n":1}')) is later
     assert type(types(earlier).rebuild("again", 1, '{"n":1}')) is earlier
+
+
+def test_of_the_classes_of_two_packages_the_one_that_was_recorded_is_taken(make_host):
+    """A topic that somebody else in the process uses for other fields does not take a recording over."""
+    heard = []
+
+    class Told(Event, topic="told.twice"):
+        n: int
+
+    class OfAnother(Event, topic="told.twice"):
+        text: str
+
+    class Listener(Plugin):
+        @on("told.*")
+        def hear(self, event):
+            heard.append(event)
+
+    host = make_host(Listener)
+    host.publish(Told(n=1))
+    with host.replay(host.recording, rate=None) as player:
+        player.play()
+    assert heard == [Told(n=1)] * 2
+    assert OfAnother in classes_of("told.twice")
 
 
 def test_the_version_in_force_at_a_seq_chooses_the_class():

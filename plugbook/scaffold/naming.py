@@ -53,20 +53,12 @@ def names_of(name: str) -> Names:
         msg = f"{name[:20]}... has {len(name)} characters, and {LONGEST_NAME} are the most. Find a shorter name."
         raise ScaffoldError(msg)
     if not _NAME.fullmatch(name):
-        better = kebab(name).lstrip("-0123456789")
-        remedy = f" Write {better!r}." if _is_name(better) else ""
         msg = (
             f"{name!r} is not a name for a package: use lower-case letters and digits, in words joined by '-', "
-            f"starting with a letter.{remedy}"
+            f"starting with a letter.{_remedy(kebab(name).lstrip('-0123456789'))}"
         )
         raise ScaffoldError(msg)
-    words = re.split(r"[-_.]+", name)
-    names = Names(
-        project="-".join(words),
-        package="_".join(words),
-        class_name="".join(map(str.capitalize, words)),
-        title=" ".join(map(str.capitalize, words)),
-    )
+    names = _names_of(name)
     if problem := _taken(names):
         msg = f"{name!r} {problem}. Write {names.project + '-plugin'!r}, or another name."
         raise ScaffoldError(msg)
@@ -90,8 +82,22 @@ def check_is_new(names: Names, folder: Path) -> None:
     raise ScaffoldError(msg)
 
 
-def _is_name(text: str) -> bool:
-    return len(text) <= LONGEST_NAME and bool(_NAME.fullmatch(text))
+def _names_of(name: str) -> Names:
+    words = re.split(r"[-_.]+", name)
+    return Names(
+        project="-".join(words),
+        package="_".join(words),
+        class_name="".join(map(str.capitalize, words)),
+        title=" ".join(map(str.capitalize, words)),
+    )
+
+
+def _remedy(name: str) -> str:
+    """Advice to take that name, or one made of it where it is taken; ``""`` where neither is a name."""
+    for each in (name, f"{name}-plugin"):
+        if len(each) <= LONGEST_NAME and _NAME.fullmatch(each) and not _taken(_names_of(each)):
+            return f" Write {each!r}."
+    return ""
 
 
 def _taken(names: Names) -> str:

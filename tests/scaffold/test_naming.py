@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
@@ -34,6 +34,7 @@ def test_every_name_is_valid_wherever_it_is_used_or_refused(name):
 
 
 @given(WORDS)
+@example(["json"])
 def test_the_suggestion_for_a_refused_name_is_a_name(words):
     """Where another name is suggested, that one is taken."""
     try:

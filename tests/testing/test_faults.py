@@ -212,10 +212,11 @@ def test_an_error_in_cleanup(shop, faults):
 
 def test_what_is_held_is_told(shop, faults):
     """What stays behind after a fault fails the assertion, which names it."""
+    never = asyncio.Event()  # held here, or the collector may take it and the task that waits for it
 
     class Careless(Plugin, name="careless"):
         async def start(self, ctx):
-            self.task = asyncio.create_task(asyncio.Event().wait(), name="forgotten")
+            self.task = asyncio.create_task(never.wait(), name="forgotten")
 
     shop.add(Careless)
     shop.stop("careless")

@@ -85,14 +85,27 @@ def _wrong_keywords(written: Written) -> Iterator[Problem]:
         name = keyword.arg or ""
         if name == "members" and _may_have_members(written):
             continue
-        told = _keyword_problem(written, name, literal(keyword.value))
-        if told:
-            code = "unknown-keyword" if name not in Manifest.model_fields else f"manifest-{name}"
-            yield written.source.problem(code, keyword, *sentences(told))
+        code = "unknown-keyword" if name not in Manifest.model_fields else f"manifest-{name}"
+        for node, told in _keyword_problems(written, keyword, name):
+            yield written.source.problem(code, node, *sentences(told))
     if not written.is_class or not any(each.arg == "name" for each in written.keywords):
         told = _field_problem("name", written.name)
         if told:
             yield written.source.problem("manifest-name", written.node, *sentences(told))
+
+
+def _keyword_problems(
+    written: Written, keyword: ast.keyword, name: str
+) -> Iterator[tuple[ast.keyword | ast.expr, str]]:
+    """What is wrong with a class keyword; with the items of a list, each of them where it stands."""
+    told = _keyword_problem(written, name, literal(keyword.value))
+    if not told:
+        return
+    items = keyword.value.elts if isinstance(keyword.value, ast.List | ast.Tuple) else ()
+    wrong: list[tuple[ast.keyword | ast.expr, str]] = [
+        (item, each) for item in items if (each := _keyword_problem(written, name, [literal(item)]))
+    ]
+    yield from wrong or [(keyword, told)]
 
 
 def _keyword_problem(written: Written, name: str, value: Any) -> str:

@@ -59,6 +59,7 @@ def check_methods(written: Written) -> Iterator[Problem]:
         yield from _check_blocking(written, method)
     yield from _check_state(written, methods)
     yield from _check_uncalled(written, methods)
+    yield from _check_slips(written, methods)
     yield from _check_config(written)
 
 
@@ -230,17 +231,68 @@ def _check_blocking(written: Written, method: Function) -> Iterator[Problem]:
 
 
 def _check_uncalled(written: Written, methods: list[Function]) -> Iterator[Problem]:
-    used = {
-        getattr(node, "attr", None) or getattr(node, "id", None)
-        for method in methods
-        for node in ast.walk(method)
-        if isinstance(node, ast.Attribute | ast.Name)
-    }
+    used = _used_in(methods)
     for method in methods:
         remedy = uncalled_remedy(method.name)
         if remedy and method.name not in used and not method.decorator_list:
             told = f"nobody calls {method.name}"
             yield written.source.problem("never-called", method, told, f"{remedy}.", "warning")
+
+
+def _check_slips(written: Written, methods: list[Function]) -> Iterator[Problem]:
+    """Names that are a slip away from what the host looks for, which would be passed over without a word."""
+    if not written.has_plain_bases or not isinstance(written.node, ast.ClassDef):
+        return
+    used = _used_in(methods)
+    for method in methods:
+        meant = next((name for name in _CALLED if _is_slip(method.name, name)), "")
+        if meant and method.name not in used and not method.decorator_list:
+            told, remedy = (
+                f"nobody calls {method.name}",
+                f"Did you mean {meant!r}? Write def {_CALLED[meant][0]}.",
+            )
+            yield written.source.problem("never-called", method, told, remedy, "warning")
+    for node in written.node.body:
+        for name in _assigned(node):
+            if _is_slip(name, "state_version") and name not in used:
+                told = f"nobody reads {name}"
+                yield written.source.problem(
+                    "never-read", node, told, "Did you mean 'state_version'?", "warning"
+                )
+
+
+def _used_in(methods: list[Function]) -> set[str]:
+    return {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for method in methods
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+
+
+def _assigned(node: ast.stmt) -> Iterator[str]:
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
+    yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _is_slip(name: str, meant: str) -> bool:
+    """Whether one letter is wrong, missing, too many, or has changed places with the next.
+
+    More letters at the end make another word, such as `restored` or `healthy`.
+    """
+    if name.startswith(meant):
+        return False
+    differ = (at for at, (given, right) in enumerate(zip(name, meant, strict=False)) if given != right)
+    at = next(differ, min(len(name), len(meant)))
+    rest, wanted = name[at:], meant[at:]
+    is_swapped = rest[:2] == wanted[1::-1] and rest[2:] == wanted[2:]
+    return is_swapped or rest[1:] in (wanted, wanted[1:]) or rest == wanted[1:]
 
 
 def _check_config(written: Written) -> Iterator[Problem]:

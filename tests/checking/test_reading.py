@@ -263,6 +263,31 @@ BROKEN = {
         "nobody calls setup",
         "start(self, ctx)",
     ),
+    **{
+        name: (
+            body(f"def {name}({arguments}): ..."),
+            "never-called",
+            "warning",
+            3,
+            f"nobody calls {name}",
+            f"'{meant}'",
+        )
+        for name, arguments, meant in [
+            ("strat", "self, ctx", "start"),
+            ("on_relod", "self, plugin", "on_reload"),
+            ("helth", "self", "health"),
+            ("migraate", "self, state, from_version", "migrate"),
+            ("snapshit", "self", "snapshot"),
+        ]
+    },
+    "state version": (
+        body("state_versoin = 2"),
+        "never-read",
+        "warning",
+        3,
+        "nobody reads state_versoin",
+        "'state_version'",
+    ),
     "config": (body("class Config:\n        x = 1"), "config-model", "error", 3, "plain class", "BaseModel"),
     "sleep": (
         "from time import sleep\nclass Billing(Plugin):\n    async def start(self, ctx):\n        sleep(1)",
@@ -439,6 +464,15 @@ def test_a_syntax_error_shows_its_line(read):
     [problem] = read("x = 1\ny = = 2\n").problems
     assert problem.place.endswith("billing.py:2:5")
     assert problem.source == "y = = 2"
+
+
+def test_each_wrong_item_of_a_list_is_told_where_it_stands(read):
+    """Two requirements that cannot be read are two problems."""
+    report = read("from plugbook import Plugin\nclass A(Plugin, requires=['b>=x.y', 'c>=1', 'd>>1']): ...")
+    assert [(each.column, each.message.split()[0], each.remedy) for each in report.problems] == [
+        (27, "'b>=x.y'", "Write a name and a range, such as 'ledger>=1,<3'."),
+        (45, "'d>>1'", "Write a name and a range, such as 'ledger>=1,<3'."),
+    ]
 
 
 def test_the_application_says_its_api_version(read):

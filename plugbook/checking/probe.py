@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Any
 from plugbook.checking.job import Job, Results
 from plugbook.checking.problem import sentences
 from plugbook.checking.watchdog import Watchdog
-from plugbook.errors import ConfigError, EventError, PlugbookDeprecationWarning
+from plugbook.errors import ConfigError, EventError, PlugbookDeprecationWarning, ReloadError
 from plugbook.events.versions.example import example, example_event
 from plugbook.events.versions.known import types_for
 from plugbook.host.host import Host
 from plugbook.plugins.config import validate
 from plugbook.plugins.finding.discovery import discover_in
 from plugbook.plugins.plugin import as_class
-from plugbook.plugins.reloading.keeping import keeps_state
+from plugbook.plugins.reloading.keeping import is_defined, keeps_state
 from plugbook.trace.telling import place_of, recorded_place, tell
 
 if TYPE_CHECKING:
@@ -146,9 +146,9 @@ class Probe:
                     self._publish(host, event)
 
     def _reload(self, host: Host) -> None:
-        """Of a plugin that keeps its state: whether the next generation takes what this one gives."""
+        """Whether the next generation takes the state that this one gives, and says that it is well."""
         plugin_class = _class_of(host, self._job.plugin)
-        if plugin_class is not None and keeps_state(plugin_class):
+        if plugin_class is not None and (keeps_state(plugin_class) or is_defined(plugin_class, "health")):
             with self._phase("reload", goes_on=True):
                 host.reload(self._job.plugin)
 
@@ -230,7 +230,9 @@ class Probe:
         cause = error.__cause__ or error
         details = "".join(traceback.format_exception(cause))
         code = f"{name.partition(' ')[0]}-failed"
-        self._problem(code, f"{name} failed: {tell(cause)}", place=place_of(cause), details=details)
+        where = f" in {error.phase}" if isinstance(error, ReloadError) else ""
+        told = f"{name} failed{where}: {tell(cause)}"
+        self._problem(code, told, place=place_of(cause), details=details)
 
     def _problem(
         self,

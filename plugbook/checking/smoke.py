@@ -79,12 +79,13 @@ def _run(folder: Path, timeout_s: float) -> int | None:
 def _environment() -> dict[str, str]:
     """That of this process; what can be imported here can be imported there.
 
-    The folder that we are in comes last: a keyword.py there would hide Python's own before anything is tried.
+    Where the folder that we are in comes first, for convenience, it comes last there: a keyword.py in it would hide
+    Python's own before anything is tried.
     """
     here = str(Path.cwd())
-    path = [*(each for each in sys.path if each not in ("", here)), here]
+    path = [*sys.path[1:], here] if sys.path[0] in ("", here) else sys.path
     return os.environ | {
-        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "PYTHONIOENCODING": "utf-8",
         "PYTHONDONTWRITEBYTECODE": "1",
     }

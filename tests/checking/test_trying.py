@@ -83,6 +83,9 @@ def test_each_trial_that_fails_says_where(write):
     class Leaves(Plugin):
         def start(self, ctx):
             HELD.append(self)
+    class Ails(Plugin):
+        def health(self):
+            return "no paper"
     class Dies(Plugin):
         def start(self, ctx):
             print("goodbye", flush=True)
@@ -97,6 +100,7 @@ def test_each_trial_that_fails_says_where(write):
         ("in-handler", "handler-failed", "error"),
         ("at-stop", "stop-failed", "error"),
         ("leaves", "leak-instance", "error"),
+        ("ails", "reload-failed", "error"),
         ("dies", "crash", "error"),
     }
     lines = file.read_text().splitlines()
@@ -108,10 +112,11 @@ def test_each_trial_that_fails_says_where(write):
     assert "OSError: no printer" in found["at-start", "start-failed", "error"].details
     assert "Paid(amount=2)" in found["in-handler", "handler-failed", "error"].message
     assert "HELD" in found["leaves", "leak-instance", "error"].message
+    assert found["ails", "reload-failed", "error"].message.startswith("reload failed in health: ")
     assert "exit code 7 in the phase 'start'" in found["dies", "crash", "error"].message
     assert found["dies", "crash", "error"].details == "goodbye\n"
     assert not report
-    assert "5 errors, 1 warning in 7 plugins" in str(report)
+    assert "6 errors, 1 warning in 8 plugins" in str(report)
 
 
 @pytest.mark.parametrize(

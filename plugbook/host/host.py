@@ -13,19 +13,21 @@ from plugbook.errors import HostClosedError, refuses_misspelt
 from plugbook.events.bus import Bus
 from plugbook.events.dispatch.circles import MOST_CAUSED
 from plugbook.events.dispatch.registrations import unscoped
-from plugbook.host.configured import Configured
+from plugbook.host.answers.leaking import Leaking
+from plugbook.host.answers.mender import Mender
+from plugbook.host.answers.unhandled import who_would_handle
 from plugbook.host.configuring import Configuring
 from plugbook.host.current import use
-from plugbook.host.deprecating import Deprecating
-from plugbook.host.disabling import Disabling
 from plugbook.host.engine import Engine
 from plugbook.host.given import check_not_given, manifest_of, several, tell_taken
 from plugbook.host.handle import PluginName, name_of
-from plugbook.host.leaking import Leaking
-from plugbook.host.looking import Looking
-from plugbook.host.mender import Mender
-from plugbook.host.publishing import Publishing
-from plugbook.host.recorded import Recorded
+from plugbook.host.parts.configured import Configured
+from plugbook.host.parts.deprecating import Deprecating
+from plugbook.host.parts.disabling import Disabling
+from plugbook.host.parts.looking import Looking
+from plugbook.host.parts.publishing import Publishing
+from plugbook.host.parts.recorded import Recorded
+from plugbook.host.parts.timed import Timed
 from plugbook.host.registrations import add_noted, registrar_for
 from plugbook.host.registry import Registry
 from plugbook.host.requests import Requests
@@ -35,8 +37,6 @@ from plugbook.host.supervision.quarantine import Quarantine
 from plugbook.host.supervision.quarantine_file import QuarantineFile
 from plugbook.host.supervision.supervised import Supervised
 from plugbook.host.supervision.supervisor import Supervisor
-from plugbook.host.timed import Timed
-from plugbook.host.unhandled import who_would_handle
 from plugbook.host.watching import FileWatch, Watched
 from plugbook.plugins.authoring.bundle import gather
 from plugbook.plugins.config import check_config, check_names

@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from plugbook.host.answers.troubles import with_troubles
+from plugbook.host.answers.why import explain
 from plugbook.host.handle import PluginName, name_of
 from plugbook.host.registrations import note_listener
 from plugbook.host.registry import Handles
-from plugbook.host.troubles import with_troubles
-from plugbook.host.why import explain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from plugbook._types import Disconnect
     from plugbook.events.bus import Bus
     from plugbook.events.subscription import Subscription
+    from plugbook.host.answers.leaking import Leaking
+    from plugbook.host.answers.mender import Mender
     from plugbook.host.available import Available
     from plugbook.host.engine import Engine
     from plugbook.host.handle import PluginHandle
-    from plugbook.host.leaking import Leaking
-    from plugbook.host.mender import Mender
     from plugbook.host.plan import Plan, Why
     from plugbook.host.registry import Registry
     from plugbook.host.requests import Requests

@@ -13,15 +13,9 @@ from plugbook.checking.written import Written, is_topic
 from plugbook.errors import TopicError, suggestion
 from plugbook.events.subscription import source_problem
 from plugbook.events.topics import compile_pattern
-from plugbook.plugins.plugin import on, uncalled_remedy
-from plugbook.plugins.reloading.keeping import CALLED
-
-_CALLED: Final = {
-    "start": ("start(self, ctx)", "the plugin's context"),
-    "on_config_change": ("on_config_change(self, old, new)", "the old and the new configuration"),
-    **{shape.partition("(")[0]: (shape, given) for shape, given in CALLED.items()},
-}
-"""The methods that the host calls: how each is written, and what it is given."""
+from plugbook.plugins.authoring.methods import CALLED, uncalled_remedy
+from plugbook.plugins.plugin import on
+from plugbook.plugins.reloading.keeping import state_problem
 
 _CODES: Final = {"on_config_change": "listener"}
 """How the codes begin of problems with a method, where they do not with its name."""
@@ -66,18 +60,15 @@ def check_methods(written: Written) -> Iterator[Problem]:
 def _check_called(written: Written, method: Function) -> Iterator[Problem]:
     if method.name == "__init__":
         yield from _check_init(written, method)
-    elif method.name in _CALLED:
-        shape, given = _CALLED[method.name]
+    elif method.name in CALLED:
+        called = CALLED[method.name]
+        code, remedy = _CODES.get(method.name, method.name), f"Write def {called.shape}."
         if is_generator(method):
             told = f"{method.name} yields, so calling it would run nothing"
-            yield written.source.problem(
-                f"{_CODES.get(method.name, method.name)}-yields", method, told, f"Write def {shape}."
-            )
-        elif not method.decorator_list and not _takes(method, shape.count(",") + 1):
-            told = f"{method.name} takes {_shown(method)}, but it is called with {given}"
-            yield written.source.problem(
-                f"{_CODES.get(method.name, method.name)}-signature", method, told, f"Write def {shape}."
-            )
+            yield written.source.problem(f"{code}-yields", method, told, remedy)
+        elif not method.decorator_list and not _takes(method, called.arity):
+            told = f"{method.name} takes {_shown(method)}, but it is called with {called.given}"
+            yield written.source.problem(f"{code}-signature", method, told, remedy)
 
 
 def _check_init(written: Written, method: Function) -> Iterator[Problem]:
@@ -101,16 +92,11 @@ def _shown(method: Function) -> str:
 
 def _check_state(written: Written, methods: list[Function]) -> Iterator[Problem]:
     """State that is given and not taken, or the other way round; what stands in a base is not known."""
-    found = {each.name: each for each in methods if each.name in ("snapshot", "restore")}
-    if (
-        len(found) == 1
-        and written.has_plain_bases
-        and not any(each.decorator_list for each in found.values())
-    ):
-        [(has, method)] = found.items()
-        lacks = "restore(self, state)" if has == "snapshot" else "snapshot(self)"
-        told = f"it has a {has} alone, so that no state is kept"
-        yield written.source.problem("state", method, told, f"Write def {lacks} as well.")
+    named = {each.name: each for each in methods if each.name in ("snapshot", "restore")}
+    problem = state_problem(named)
+    if problem and written.has_plain_bases and not any(each.decorator_list for each in named.values()):
+        [method] = named.values()
+        yield written.source.problem("state", method, *sentences(f"{problem}."))
 
 
 # -- handlers -------------------------------------------------------------------------------------
@@ -245,20 +231,19 @@ def _check_slips(written: Written, methods: list[Function]) -> Iterator[Problem]
         return
     used = _used_in(methods)
     for method in methods:
-        meant = next((name for name in _CALLED if _is_slip(method.name, name)), "")
+        meant = next((name for name in CALLED if _is_slip(method.name, name)), "")
         if meant and method.name not in used and not method.decorator_list:
             told, remedy = (
                 f"nobody calls {method.name}",
-                f"Did you mean {meant!r}? Write def {_CALLED[meant][0]}.",
+                f"Did you mean {meant!r}? Write def {CALLED[meant].shape}.",
             )
             yield written.source.problem("never-called", method, told, remedy, "warning")
     for node in written.node.body:
         for name in _assigned(node):
             if _is_slip(name, "state_version") and name not in used:
                 told = f"nobody reads {name}"
-                yield written.source.problem(
-                    "never-read", node, told, "Did you mean 'state_version'?", "warning"
-                )
+                remedy = "Did you mean 'state_version'?"
+                yield written.source.problem("never-read", node, told, remedy, "warning")
 
 
 def _used_in(methods: list[Function]) -> set[str]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from types import CodeType, FrameType, FunctionType
+from types import FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from plugbook.errors import ManifestError, PlugbookWarning, TopicError, refuses_misspelt, suggestion
+from plugbook.errors import ManifestError, TopicError, refuses_misspelt, suggestion
 from plugbook.events.event import Event
 from plugbook.events.middleware import layer_problem
 from plugbook.events.subscription import Source, source_problem
@@ -24,9 +24,9 @@ from plugbook.plugins.authoring.inheritance import (
     inherited_fields,
     inherited_layers,
 )
+from plugbook.plugins.authoring.methods import check_methods, warn_of_uncalled
 from plugbook.plugins.manifest import Manifest, kebab, make_manifest
-from plugbook.plugins.reloading.keeping import CALLED, HANDLER_MARK, Keeping, is_defined, problem_of
-from plugbook.plugins.warning import warn
+from plugbook.plugins.reloading.keeping import HANDLER_MARK, Keeping
 from plugbook.trace.telling import show_place
 
 if TYPE_CHECKING:
@@ -48,23 +48,6 @@ PLACE = "__plugbook_place__"
 """Under this name a class that no class statement made says where it was written."""
 WITHIN = "__plugbook_within__"
 """Under this name the class of a bundle's member has what it is given by the bundle."""
-_TO_START = "Call it start(self, ctx)"
-_TO_LISTEN = "Call it on_config_change(self, old, new)"
-_TO_STOP = "Call ctx.defer(self.{name}) in start, and it runs at stop, whatever happened"
-_NEVER_CALLED = {
-    "on_start": _TO_START,
-    "setup": _TO_START,
-    "activate": _TO_START,
-    "config_changed": _TO_LISTEN,
-    "on_config_changed": _TO_LISTEN,
-    "on_configure": _TO_LISTEN,
-    "stop": _TO_STOP,
-    "on_stop": _TO_STOP,
-    "teardown": _TO_STOP,
-    "shutdown": _TO_STOP,
-    "deactivate": _TO_STOP,
-}
-"""Methods that other plugin systems call, and what to do instead of waiting for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +185,9 @@ class Plugin(Keeping):
         layers = inherited_layers(cls, checked_layers(layers, place, cls.manifest.name))
         cls._layers = (*within.layers, *layers) if within is not None else layers
         cls.Config = inherited_config(cls, place)
-        _check_init(cls, place)
-        _check_start(cls, place)
-        _check_listener(cls, place)
-        _check_keeping(cls, place)
+        check_methods(cls, place)
         cls._handlers = _collect_handlers(cls)
-        _warn_of_uncalled(cls, place)
+        warn_of_uncalled(cls, place)
 
     def start(self, ctx: Context) -> Awaitable[None] | None:
         """Take what the plugin needs, through `ctx`; may be async. The default takes nothing."""
@@ -308,89 +288,6 @@ def checked_layers(layers: Any, place: str, plugin: str | None) -> tuple[Middlew
             msg = f"{place}: {problem}."
             raise ManifestError(msg, plugin=plugin, field="middleware")
     return tuple(several)
-
-
-def _check_init(cls: type[Plugin], place: str) -> None:
-    if cls.__init__ is object.__init__:
-        return
-    for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
-        if parameter.default is parameter.empty and parameter.kind not in (
-            parameter.VAR_POSITIONAL,
-            parameter.VAR_KEYWORD,
-        ):
-            msg = (
-                f"{place}: __init__ needs {parameter.name!r}, but the host makes plugins without arguments. "
-                "Give it a default, or read it from self.ctx.config in start."
-            )
-            raise ManifestError(
-                msg,
-                plugin=cls.manifest.name,
-            )
-
-
-def _check_start(cls: type[Plugin], place: str) -> None:
-    remedy = ". For what runs at stop there is ctx.defer"
-    _check_called(cls, place, "start(self, ctx)", "the plugin's context", instead_of_yield=remedy)
-
-
-def _check_listener(cls: type[Plugin], place: str) -> None:
-    _check_called(cls, place, "on_config_change(self, old, new)", "the old and the new configuration")
-
-
-def _check_keeping(cls: type[Plugin], place: str) -> None:
-    for written, arguments in CALLED.items():
-        if is_defined(cls, written.partition("(")[0]):
-            _check_called(cls, place, written, arguments)
-    if problem := problem_of(cls):
-        msg = f"{place}: {problem}."
-        raise ManifestError(msg, plugin=cls.manifest.name)
-
-
-def _check_called(
-    cls: type[Plugin], place: str, wanted: str, arguments: str, *, instead_of_yield: str = ""
-) -> None:
-    """Check that the host can call a method as it will, which is written as `wanted`."""
-    name, count = wanted.partition("(")[0], wanted.count(",") + 1
-    method, bound = inspect.getattr_static(cls, name), getattr(cls, name)
-    problem = ""
-    if not isinstance(method, FunctionType | staticmethod | classmethod):
-        problem = f"{name} is a {type(method).__name__}, not a method"
-    elif inspect.isgeneratorfunction(bound) or inspect.isasyncgenfunction(bound):
-        problem = f"{name} yields, so calling it would run nothing{instead_of_yield}"
-    elif isinstance(method, FunctionType):
-        try:
-            inspect.signature(method).bind(*[None] * count)
-        except TypeError:
-            problem = f"{name} takes {inspect.signature(method)}, but it is called with {arguments}"
-    if problem:
-        msg = f"{place}: {problem}. Write def {wanted}."
-        raise ManifestError(msg, plugin=cls.manifest.name)
-
-
-def _warn_of_uncalled(cls: type[Plugin], place: str) -> None:
-    """Warn of a method that looks as if the host called it, unless the class uses it itself."""
-    functions = {name: value for name, value in vars(cls).items() if isinstance(value, FunctionType)}
-    used = {used for function in functions.values() for used in _names_in(function.__code__)}
-    for name in _NEVER_CALLED:
-        if name in functions and name not in used and not hasattr(functions[name], HANDLER_MARK):
-            msg = f"{place}: nobody calls {name}. {uncalled_remedy(name)}."
-            warn(msg, PlugbookWarning)
-
-
-def uncalled_remedy(method: str) -> str:
-    """What to write instead of a method that only other plugin systems call; ``""`` of any other method.
-
-    >>> uncalled_remedy("setup")
-    'Call it start(self, ctx)'
-    """
-    return _NEVER_CALLED.get(method, "").format(name=method)
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)
 
 
 # -- handlers -------------------------------------------------------------------------------------

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from typing import Any, ClassVar, Final
 
 from plugbook.errors import PluginError
 
 HANDLER_MARK: Final = "__plugbook_on__"
 """What `on` sets on a method."""
+
+_OTHER_HALF: Final = {"snapshot": "restore(self, state)", "restore": "snapshot(self)"}
+"""What a plugin needs beside each to keep its state."""
 
 
 class Keeping:
@@ -86,16 +89,6 @@ class Keeping:
         """
 
 
-CALLED: Final = {
-    "snapshot(self)": "nothing",
-    "restore(self, state)": "the state",
-    "migrate(self, state, from_version)": "the state and the version it has",
-    "health(self)": "nothing",
-    "on_reload(self, plugin)": "the name of a plugin",
-}
-"""How each of the methods is to be written, and what it is called with."""
-
-
 def keeps_state(plugin_class: type[Keeping]) -> bool:
     """Whether a plugin gives its state to the generation after it."""
     return is_defined(plugin_class, "snapshot")
@@ -107,11 +100,9 @@ def is_defined(plugin_class: type[Keeping], name: str) -> bool:
     return found is not getattr(Keeping, name) and not hasattr(found, HANDLER_MARK)
 
 
-def problem_of(plugin_class: type[Keeping]) -> str:
-    """Why no state would be kept of a plugin that means to keep some, or ``""``."""
-    has, lacks = "snapshot", "restore(self, state)"
-    if is_defined(plugin_class, "restore"):
-        has, lacks = "restore", "snapshot(self)"
-    if is_defined(plugin_class, "snapshot") is is_defined(plugin_class, "restore"):
+def state_problem(defined: Collection[str]) -> str:
+    """Why no state would be kept of a plugin that defines methods of these names, or ``""``."""
+    halves = [name for name in _OTHER_HALF if name in defined]
+    if len(halves) != 1:
         return ""
-    return f"it has a {has} alone, so that no state is kept. Write def {lacks} as well"
+    return f"it has a {halves[0]} alone, so that no state is kept. Write def {_OTHER_HALF[halves[0]]} as well"

@@ -31,12 +31,14 @@ def matching(pattern: str, at_least: int = 0, at_most: int | None = None) -> Ite
 
     >>> next(matching(r"^[A-Z]{2}-\d+$", at_least=6))
     'AA-000'
+    >>> next(matching(r"^\d{4}-\d{4}-\d{4}$"))
+    '0000-0000-0000'
 
     Raises:
         re.error: it is no pattern.
     """
     tree, found = parser.parse(pattern), re.compile(pattern, re.ASCII)
-    longest = at_least + 8 if at_most is None else at_most
+    longest = max(at_least, tree.getwidth()[0]) + 8 if at_most is None else at_most
     seen: set[str] = set()
     for choice in range(_CHOICES):
         for more in range(min(longest, at_least + 8) + 1):

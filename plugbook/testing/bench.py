@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from plugbook.errors import LifecycleError
 from plugbook.host.host import Host, PluginClass
 from plugbook.host.plan import Changes
+from plugbook.trace.telling import recorded_place
 
 from .clock import VirtualClock
 from .published import PublishedEvents
@@ -109,6 +110,16 @@ class Bench:
             for each in self._hosts:
                 self._clock.govern(each.host)
         return self._clock
+
+    def failures(self) -> list[str]:
+        """Each call of a handler that failed so far, in words: the host goes on, and a test may not look at it."""
+        return [
+            f"{record.name} raised {record.error['type']}: {record.error['message']} ({recorded_place(record.error)})"
+            for each in self._hosts
+            if not each.host.is_closed and (recording := each.host.recording) is not None
+            for record in recording.select(outcome="error", kinds="call").records()
+            if record.error is not None
+        ]
 
     def record_to(self, folder: Path) -> None:
         """Record every host into a file of its own, the ones to come as well."""

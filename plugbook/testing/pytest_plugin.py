@@ -133,10 +133,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say where the recording of a failed test is."""
+    """Say of a failed test which handlers had failed before, and where its recording is."""
     report = yield
     bench = item.stash.get(_BENCH, None)
     if bench is not None and report.failed:
+        failures = [] if bench.is_red else bench.failures()
+        if failures:
+            report.sections.append(("plugbook handlers that failed", "\n".join(failures)))
         bench.is_red = True
         for path in bench.recordings:
             said = f"kept at {path}\nlook at it: plugbook tree {path}"

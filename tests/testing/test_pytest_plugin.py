@@ -275,6 +275,26 @@ def test_the_recording_of_a_red_test_is_named(inner):
     assert recording.info["closed"]
 
 
+def test_a_red_test_tells_of_handlers_that_failed(inner):
+    """A result that is missing is explained by what the handler raised, and where."""
+    ran = inner(
+        """
+        class Broken(Plugin):
+            @on(OrderPlaced)
+            def bill(self, order):
+                raise ValueError("no such rate")
+
+        def test_it(plugin_host):
+            report = plugin_host(Broken).publish(OrderPlaced(order_id=1))
+            assert [call.result for call in report.calls] == [1]
+        """
+    )
+    ran.assert_outcomes(failed=1)
+    ran.stdout.fnmatch_lines(
+        ["*handlers that failed*", "Broken.bill raised ValueError: no such rate (*.py:6)"]
+    )
+
+
 def test_a_recording_without_a_host_says_so(inner):
     """Asking a recording before there is a host is refused with what to write."""
     ran = inner(

@@ -677,3 +677,15 @@ def test_another_class_that_does_not_fit_takes_the_place_all_the_same():
         host.add(Ledger2, replace=True)
         assert host.states == {"billing": "stopped", "ledger": "active"}
         assert "ledger<2" in str(host.why("billing"))
+
+
+def test_a_host_made_after_another_was_closed_sees_edits(host, folder):
+    """What an earlier host had imported of a plugin's folder is imported afresh by the reload of a later one."""
+    host.close()
+    with Host() as later:
+        later.discover(folder.path)
+        later.start()
+        folder.write(source(result="new"))
+        later.reload("counter")
+        assert results(later) == ["new"]
+        assert [path.name for path in later.files_of("counter")] == ["plugin.toml", "code.py"]

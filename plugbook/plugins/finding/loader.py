@@ -87,7 +87,9 @@ class Loader:
                 _forget(_below(_own_package(module), set(sys.modules) - before))
                 raise
             package = self._packages[entry_point] = _own_package(module)
-            old = self._before.setdefault(package, _below(package, before))
+            # A plugin's folder is imported by hosts alone: what is there already, an earlier host has left.
+            theirs = set() if package in folders else _below(package, before)
+            old = self._before.setdefault(package, theirs)
             ours = _below(package, sys.modules) - old
             self._held[entry_point] = (ours - before) | _reached_from(module, ours)
             return plugin
@@ -110,12 +112,12 @@ class Loader:
             aside = Aside(package)
             try:
                 self._unsettled = (entry_point, aside, held)
-                aside.put(self._to_renew(entry_point, package) if held is not None else {module})
+                aside.put(self._to_renew(entry_point, package) if held else {module})
                 before = set(sys.modules)
                 plugin = _import_class(entry_point, module, attribute)
                 old = self._before.get(package, set())
                 ours = _below(package, sys.modules) - old
-                if held is not None:
+                if held:
                     self._held[entry_point] = (ours - before) | _reached_from(module, ours)
             except BaseException:
                 self.take_back()
@@ -139,7 +141,7 @@ class Loader:
     def files_of(self, entry_point: str) -> tuple[Path, ...]:
         """The source files of a plugin: those of the modules that it holds, or else of the module of its class."""
         module, _ = split_entry_point(entry_point)
-        names = self._held.get(entry_point, {module})
+        names = self._held.get(entry_point) or {module}
         return tuple(Path(file) for file in map(_file_of, sorted(names)) if file)
 
     def _to_renew(self, entry_point: str, package: str) -> set[str]:

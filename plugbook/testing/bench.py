@@ -113,12 +113,13 @@ class Bench:
 
     def failures(self) -> list[str]:
         """Each call of a handler that failed so far, in words: the host goes on, and a test may not look at it."""
+        recordings = [each.host.recording for each in self._hosts if not each.host.is_closed]
         return [
-            f"{record.name} raised {record.error['type']}: {record.error['message']} ({recorded_place(record.error)})"
-            for each in self._hosts
-            if not each.host.is_closed and (recording := each.host.recording) is not None
+            f"{record.name} raised {error['type']}: {error['message']} ({recorded_place(error)})"
+            for recording in recordings
+            if recording is not None
             for record in recording.select(outcome="error", kinds="call").records()
-            if record.error is not None
+            if isinstance(error := record.error, dict)
         ]
 
     def record_to(self, folder: Path) -> None:

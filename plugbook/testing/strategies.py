@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from plugbook.errors import EventError, missing_extra, suggestion
 from plugbook.events.event import Event
+from plugbook.events.subscription import is_event_type
 from plugbook.events.versions.alternatives import Alternatives, entries
 from plugbook.events.versions.coverage import Branch, Node, fields, item_at
 from plugbook.events.versions.example import Examples, distinct, example, key_text
@@ -79,8 +80,11 @@ def events(kind: type[E], **fixed: Any) -> SearchStrategy[E]:
     OrderPlaced(order_id=10, currency='USD')
 
     Raises:
-        EventError: the event has no field of that name, or its schema is one that nothing fits.
+        EventError: it is no event class, the event has no field of that name, or its schema is one that nothing fits.
     """
+    if not is_event_type(kind):
+        msg = f"events() takes an Event class, as in events(OrderPlaced), and not {kind!r}"
+        raise EventError(msg)
     for name in fixed:
         if name not in kind.model_fields:
             msg = f"{kind.__name__} has no field {name!r}.{suggestion(name, kind.model_fields)}"

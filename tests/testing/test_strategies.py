@@ -187,6 +187,14 @@ def test_a_misspelt_field_is_named():
         events(Order, curency="USD")
 
 
+def test_what_is_no_event_class_and_no_type_is_refused():
+    """Both are said in words when the strategy is made, and not by what draws from it."""
+    with pytest.raises(EventError, match=r"as in events\(OrderPlaced\), and not 'order.placed'"):
+        events("order.placed")
+    with pytest.raises(EventError, match=r"no type 'strng'\. Did you mean 'string'"):
+        from_schema({"type": "object", "properties": {"a": {"type": "strng"}}, "required": ["a"]})
+
+
 def test_a_schema_that_nothing_fits_is_refused_at_once():
     """What no value fits is said when the strategy is made, not when a test draws."""
     with pytest.raises(EventError, match="count: no number is within"):

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, cast
 
 from pydantic import ValidationError
 
-from plugbook.errors import EventError
+from plugbook.errors import EventError, suggestion
 from plugbook.events.event import Event
 from plugbook.events.versions.alternatives import Alternatives, entries
 from plugbook.events.versions.coverage import Branch, Node, fields, item_at
@@ -25,6 +25,7 @@ from plugbook.events.versions.ranges import Bounds, Multiples
 from plugbook.events.versions.reading import reader_of
 
 E = TypeVar("E", bound=Event)
+_TYPES: Final = ("array", "boolean", "integer", "null", "number", "object", "string")
 _MOST_TRIES: Final = 1_000
 
 
@@ -132,8 +133,10 @@ class Examples:
             yield from _texts(choice, path)
         elif kind in ("integer", "number"):
             yield from _numbers(choice, path)
-        else:
+        elif kind in (None, "null", "boolean"):
             yield from (False, True) if kind == "boolean" else (None,)
+        else:
+            raise _nothing(path, f"JSON Schema has no type {kind!r}.{suggestion(str(kind), _TYPES)}")
 
     def _object(self, choice: Branch, path: str) -> dict[str, Any]:
         keys, values = entries(choice)

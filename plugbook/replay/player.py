@@ -201,6 +201,15 @@ class Player:
         self._check("played")
         return self if self.state is PlayState.ENDED else self._run_past_stop()
 
+    def toggle(self) -> Self:
+        """Pause where it is playing, and otherwise `resume`. At the end it does nothing.
+
+        Raises:
+            DeadlockError: the caller is a handler, and it is not playing.
+            ReplayError: the player was closed, or another one is playing on the host.
+        """
+        return self.pause() if self.state is PlayState.PLAYING else self.resume()
+
     def step(self, n: int = 1) -> list[Played]:
         """Play the next `n` events and pause.
 

@@ -421,6 +421,25 @@ def test_transport_in_the_background(make_host, recording):
     assert states[-1] == "closed"
 
 
+def test_toggle_pauses_what_plays_and_resumes_what_does_not(make_host, recording):
+    """Toggling from a listener pauses, toggling again plays to the end, and there or closed it plays nothing."""
+    host = make_host()
+    with host.replay(recording, rate=None) as player:
+
+        def toggle_once(playing):
+            disconnect()
+            playing.toggle()
+
+        disconnect = player.on_change(toggle_once)
+        assert player.toggle().state == "paused"
+        assert plugin_of(host, "ledger").entries == []
+        assert player.toggle().state == "ended"
+        assert player.toggle().state == "ended"
+        assert plugin_of(host, "ledger").entries == list(range(10))
+    with pytest.raises(ReplayError):
+        player.toggle()
+
+
 def test_seek_while_playing_goes_on_from_there(make_host, recording):
     """A run that waits for its next event goes on at once from where it was moved to."""
     host = make_host()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from plugbook.checking.problem import near
+from plugbook.trace.units import count_text
 
 if TYPE_CHECKING:
     from plugbook.checking.problem import Problem
@@ -108,9 +109,10 @@ class CheckReport:
     @property
     def verdict(self) -> str:
         """What it comes to, in a line."""
-        counts = [_count(len(self.errors), "error"), _count(len(self.warnings), "warning")]
-        told = ", ".join(each for each in counts if each) or "nothing to mend"
-        return f"{told} in {_count(len(self.plugins), 'plugin') or 'no plugin'}"
+        found = {"error": len(self.errors), "warning": len(self.warnings)}
+        told = ", ".join(count_text(number, noun) for noun, number in found.items() if number)
+        where = count_text(len(self.plugins), "plugin") if self.plugins else "no plugin"
+        return f"{told or 'nothing to mend'} in {where}"
 
     def __bool__(self) -> bool:
         return not self.errors
@@ -147,21 +149,14 @@ def _told(run: Run | None) -> list[str]:
     lines += run.notes
     printed = run.output.splitlines()
     if printed:
-        more = (
-            f" ({_count(len(printed) - _MOST_LINES, 'more line')} in the report)"
-            if len(printed) > _MOST_LINES
-            else ""
-        )
+        rest = len(printed) - _MOST_LINES
+        more = f" ({count_text(rest, 'more line')} in the report)" if rest > 0 else ""
         lines += [f"it printed{more}:", *(f"  {line}" for line in printed[:_MOST_LINES])]
     return lines
 
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}" if number else ""
 
 
 def phases_of(results: list[Mapping[str, Any]]) -> list[Phase]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plugbook.trace.units import count_text
+
 from .kinds import PLUGIN
 from .values import Text
 from .words import NOTEBOOK, word
@@ -63,4 +65,4 @@ def redeliver(door: Door, name: str) -> Any:
 def discard(door: Door, name: str) -> Text:
     """Drop the events that a plugin has missed."""
     dropped = door.host().discard(name)
-    return Text(f"{dropped:,} dead letter{'s' * (dropped != 1)} of {name} dropped")
+    return Text(f"{count_text(dropped, 'dead letter')} of {name} dropped")

@@ -20,6 +20,7 @@ from plugbook.events.dispatch.work import Work
 from plugbook.host.handle import PluginName, name_of
 from plugbook.plugins.lifecycle import State
 from plugbook.trace.telling import tell
+from plugbook.trace.units import count_text
 
 if TYPE_CHECKING:
     from typing import Self
@@ -142,8 +143,7 @@ class FileWatch:
         files = self.files
         plugins = dict.fromkeys(itertools.chain.from_iterable(files.values()))
         does = "watched" if self.is_closed else "watches"
-        many = "1 file" if len(files) == 1 else f"{len(files)} files"
-        told = f"{does} {many} of {', '.join(plugins) or 'no plugin'}"
+        told = f"{does} {count_text(len(files), 'file')} of {', '.join(plugins) or 'no plugin'}"
         last = f"; last: {self.reloads[-1]}" if self.reloads else ""
         return f"<{told}{last}>"
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from .units import duration_text
+from plugbook.trace.units import duration_text
 
 FOLDED: Final = "(all others)"
 """The lane or series for everything that has none of its own."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from plugbook.trace.units import count_text, duration_text
+
 from .chart_style import ROWS_SENT, WIDTH, empty_chart, enable_renderer, finish, inline, label_room, tooltips
 from .graph_chart import dependency_graph
 from .palette import INK, MUTED, OUTCOMES, PAPER, REST, SERIES, STATES
-from .units import count_text, duration_text
 from .views import opened, recording_of
 
 if TYPE_CHECKING:

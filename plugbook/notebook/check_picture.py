@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from plugbook.checking.problem import near
+from plugbook.trace.units import count_text, duration_text
 
 from .markup import Html, chip, code, folded, head, html_of, join, page, table, tag
 from .palette import Mark, outcome_mark
-from .units import count_text, duration_text
 
 if TYPE_CHECKING:
     from plugbook.checking.problem import Problem

@@ -15,6 +15,7 @@ import anywidget
 import traitlets
 
 from plugbook.errors import FrameTooLargeError, PlugbookError, RecordingError
+from plugbook.trace.units import count_text
 
 from .assets import asset
 from .error_log import ErrorLog
@@ -23,7 +24,6 @@ from .markup import Html, chip, cut, head, join, page, table, tag
 from .palette import STATES, state_mark
 from .tally import Figures, Tally
 from .transport import Transport
-from .units import count_text
 from .views import error_text, is_host, plugins_of, recording_of
 
 if TYPE_CHECKING:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from plugbook.trace.units import count_text
+
 from .chart_style import ROWS_SENT, WIDTH, empty_chart, finish
 from .layout import Layout, Point, layered
 from .palette import INK, MUTED, PAPER, STATES, UNKNOWN, state_mark
-from .units import count_text
 from .views import EDGE_KINDS, Edge, edges_of, opened, plugins_of
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from plugbook.errors import PlugbookError
+from plugbook.trace.units import count_text, duration_text
 
 from .check_picture import check as check
 from .markup import (
@@ -29,7 +30,6 @@ from .markup import (
     tag,
 )
 from .palette import UNKNOWN, outcome_mark, state_mark
-from .units import count_text, duration_text
 from .views import error_place, error_text, reason_of
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from plugbook.trace.units import count_text
+
 from .markup import bar, head, page
-from .units import count_text
 
 if TYPE_CHECKING:
     from plugbook.replay.player import Player

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .units import duration_text
+from plugbook.trace.units import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from plugbook.trace.record import show_seq
+from plugbook.trace.units import count_text
 
 MOST_KEPT: Final = 200
 """How many differences and skipped events are kept; all of them are counted."""
@@ -130,7 +131,7 @@ class Result:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield f"{self.published:,} published, {_counted(self.calls, 'call')}, {_counted(self.errors, 'error')}"
+        yield f"{self.published:,} published, {count_text(self.calls, 'call')}, {count_text(self.errors, 'error')}"
         yield from _compared("published by handlers", self)
         yield from _compared("effects given back", self.effects)
         if self.effects.lost:
@@ -165,7 +166,3 @@ def _listed(items: tuple[object, ...], count: int) -> Iterator[str]:
         yield f"    {item}"
     if count > _MOST_SHOWN:
         yield f"    and {count - _MOST_SHOWN:,} more"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"

@@ -10,6 +10,7 @@ from plugbook.errors import LifecycleError
 from plugbook.host.host import Host, PluginClass
 from plugbook.host.plan import Changes
 from plugbook.trace.telling import recorded_place
+from plugbook.trace.units import count_text
 
 from .clock import VirtualClock
 from .published import PublishedEvents
@@ -198,7 +199,7 @@ def _told(troubles: list[str], leaks: list[Leak]) -> Iterator[str]:
         yield "The host could not stop every plugin when the test had ended:"
         yield from (f"  {trouble}" for trouble in troubles)
     if leaks:
-        count = f"{len(leaks)} thing{'s' * (len(leaks) != 1)}"
+        count = count_text(len(leaks), "thing")
         yield f"The host had stopped every plugin, and {count} of theirs {'are' if len(leaks) > 1 else 'is'} still there:"
         yield from (f"  {leak}" for leak in leaks)
         kinds = ", ".join(repr(kind) for kind in dict.fromkeys(leak.kind for leak in leaks))

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from plugbook.events.event import Event
+from plugbook.trace.units import count_text
 
 _shown = reprlib.Repr()
 _shown.maxstring = _shown.maxother = 120
@@ -39,7 +40,7 @@ def explain_events(op: str, left: object, right: object) -> list[str] | None:
         return None
     if getattr(right, "was_published", False) and not getattr(left, "was_published", False):
         published, expected = expected, published
-    head = f"{_counted(len(published))} published == {_counted(len(expected))} expected"
+    head = f"{count_text(len(published), 'event')} published == {count_text(len(expected), 'event')} expected"
     return [head, *_of_sequences(published, expected)]
 
 
@@ -121,7 +122,3 @@ def _joined(path: str, key: object) -> str:
 
 def _said(value: object, how: str) -> str:
     return f"nothing was {how}" if value is _MISSING else f"{short(value)} was {how}"
-
-
-def _counted(count: int) -> str:
-    return f"{count} event{'s' * (count != 1)}"

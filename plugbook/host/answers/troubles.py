@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from plugbook.trace.record import show_seq
 from plugbook.trace.telling import first_line, recorded_place
+from plugbook.trace.units import count_text
 
 if TYPE_CHECKING:
     from plugbook.host.handle import PluginHandle
@@ -30,21 +31,17 @@ def with_troubles(why: Why, handle: PluginHandle, recording: Recording | None) -
         last = recording[int(tasks.seq.iloc[-1])]
         message = last.payload.get("message", "") if isinstance(last.payload, dict) else ""
         told.append(
-            f"{_count(len(tasks), 'background task')} failed since; the last: {message}, {_ended(last)}"
+            f"{count_text(len(tasks), 'background task')} failed since; the last: {message}, {_ended(last)}"
         )
     if len(calls):
         last = recording[int(calls.seq.iloc[-1])]
         what = f"{last.name} for {calls.topic.iloc[-1]} (#{show_seq(last.seq)})"
-        told.insert(0, f"{_count(len(calls), 'call')} failed since; the last: {what}, {_ended(last)}")
+        told.insert(0, f"{count_text(len(calls), 'call')} failed since; the last: {what}, {_ended(last)}")
     if last is None:
         return why
     place = recorded_place(last.error) if isinstance(last.error, dict) else ""
     again = "reload it" if handle.is_imported else "define it again"
     return replace(why, troubles=tuple(told), remedy=f"mend {place or 'what failed'}, then {again}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _ended(record: Record) -> str:

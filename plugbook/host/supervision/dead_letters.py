@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, overload
 
 from plugbook.trace.record import show_seq
+from plugbook.trace.units import count_text
 
 if TYPE_CHECKING:
     from plugbook.events.dispatch.report import Report
@@ -93,7 +94,7 @@ class DeadLetters(Sequence[DeadLetter]):
     @property
     def title(self) -> str:
         """How many there are, in words."""
-        counted = f"{len(self):,} dead letter{'s' * (len(self) != 1)}" if self else "no dead letters"
+        counted = count_text(len(self), "dead letter") if self else "no dead letters"
         dropped = f", and {self.dropped:,} dropped" if self.dropped else ""
         return f"{self.plugin}: {counted}{dropped}"
 

@@ -17,6 +17,7 @@ from plugbook.events.subscription import ABSENT, Skipped
 from plugbook.host.changes import record_change
 from plugbook.host.supervision.dead_letters import DeadLetter, DeadLetters, Redelivered
 from plugbook.plugins.lifecycle import State
+from plugbook.trace.units import count_text
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect
@@ -96,7 +97,7 @@ class Deliveries:
     def explain(self, why: Why) -> Why:
         """The same, and what of its events the plugin does not get."""
         mode, missed = self.mode(why.plugin), len(self.letters(why.plugin))
-        events = f"{missed:,} event{'s' * (missed != 1)}"
+        events = count_text(missed, "event")
         if mode == "paused":
             trouble = f"it is paused, and {events} wait{'s' * (missed == 1)} for it"
         elif mode == "muted":

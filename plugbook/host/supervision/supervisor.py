@@ -28,6 +28,7 @@ from plugbook.host.supervision.deliveries import QUARANTINED, RESTARTING
 from plugbook.plugins.lifecycle import State
 from plugbook.plugins.policy import Policy, Restart, Watch, policy_as_json
 from plugbook.trace.telling import first_line, tell
+from plugbook.trace.units import count_text
 
 if TYPE_CHECKING:
     from plugbook._types import Disconnect
@@ -252,7 +253,8 @@ class Supervisor:
     def _restart(self, handle: PluginHandle, policy: Restart, failure: Failure) -> None:
         count = self._count(handle.name, policy)
         if count > policy.intensity:
-            spent = f"after {_times(policy.intensity)} in {policy.period:g} s" if policy.intensity else ""
+            restarts = count_text(policy.intensity, "restart")
+            spent = f"after {restarts} in {policy.period:g} s" if policy.intensity else ""
             self._set_aside(handle, f"{' '.join(filter(None, (failure.what, spent)))}: {failure.error}")
             return
         why = f"{failure.what} ({count} of {policy.intensity} in {policy.period:g} s)"
@@ -360,7 +362,3 @@ class Supervisor:
 
 def _provides_services(handle: PluginHandle) -> bool:
     return handle.scope is not None and any(held.kind == "service" for held in handle.scope.held)
-
-
-def _times(count: int) -> str:
-    return f"{count} restart{'s' * (count != 1)}"

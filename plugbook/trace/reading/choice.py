@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from plugbook.errors import UnknownNameError, suggestion
 from plugbook.trace.reading.selection import Patterns, Selection
 from plugbook.trace.record import BLOCK, show_seq
+from plugbook.trace.units import count_text
 
 if TYPE_CHECKING:
     from plugbook.trace.reading.reader import Reader
@@ -22,7 +23,7 @@ _COUNTED_BYTES: Final = 4 * 1024 * 1024
 def describe_choice(part: Recording) -> str:
     """A selection in a few words: how many records it holds, and which names it asks for in vain."""
     count = _count(part)
-    told = "a selection" if count is None else f"a selection of {count:,} record{'s' * (count != 1)}"
+    told = "a selection" if count is None else f"a selection of {count_text(count, 'record')}"
     return " ".join([f"({told})", *part.unknown_names])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from plugbook.trace.reading.tree import describe_failure, show_duration
 from plugbook.trace.record import Record, show_seq
 from plugbook.trace.telling import first_line
+from plugbook.trace.units import count_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ class Summary:
     __repr__ = __str__
 
     def _lines(self) -> list[str]:
-        counts = ", ".join(f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in self.counts.items())
+        counts = ", ".join(count_text(count, kind) for kind, count in self.counts.items())
         lines = [f"{self.path}: {counts or 'nothing recorded'}"]
         if self.counts:
             lines.append(f"  span      {show_duration(self.span_ns)}")
@@ -89,7 +90,7 @@ class Summary:
 
 def _handler_line(row: dict[Hashable, Any]) -> str:
     total, median, longest = (show_duration(row[column]) for column in ("total_ns", "p50_ns", "max_ns"))
-    calls = f"{row['calls']:,} call{'s' * (row['calls'] != 1)}"
+    calls = count_text(row["calls"], "call")
     return f"{row['name']}: {total} in {calls}, median {median}, longest {longest}"
 
 

@@ -67,7 +67,13 @@ def classes_of(topic: str) -> list[type[Event]]:
 
 
 def types_for(target: Target) -> list[type[Event]]:
-    """The event types that are meant by a target: itself, or of each topic that fits a pattern the newest."""
+    """The event types that are meant by a target: itself, or of each topic that fits a pattern the newest.
+
+    >>> class RateSet(Event, topic="types-for.rate-set"): ...
+    >>> class RateSetAnew(Event, topic="types-for.rate-set", version=2): ...
+    >>> [kind.__name__ for kind in types_for("types-for.*")]
+    ['RateSetAnew']
+    """
     if not isinstance(target, str):
         return [target]
     newest: dict[str, type[Event]] = {}

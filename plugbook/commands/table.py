@@ -43,6 +43,8 @@ WORDS: Final[tuple[Word, ...]] = (
     plugins.stop,
     plugins.restart,
     plugins.reload,
+    plugins.disable,
+    plugins.enable,
     plugins.watch,
     plugins.why,
     plugins.plan,

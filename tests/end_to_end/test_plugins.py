@@ -97,9 +97,9 @@ def test_a_plugin_that_fails_is_set_aside_and_misses_nothing(shop):
     assert "is muted" in shop.run("%pb mute fragile")
     shop.run("%pb resume fragile")
     assert "0 dead letters" in shop.run("%pb discard fragile")
-    shop.run("host.disable('fragile')")
+    shop.run("%pb disable fragile")
     assert "disabled" in shop.run("%pb why fragile")
-    shop.run("host.enable('fragile')")
+    shop.run("%pb enable fragile")
     assert shop.run("host.publish(Order(amount=3)).calls[0].result") == "3"
     shop.run("host.close(); use(None)")
 

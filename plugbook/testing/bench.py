@@ -14,6 +14,7 @@ from plugbook.trace.units import count_text
 
 from .clock import VirtualClock
 from .published import PublishedEvents
+from .scopes import left_behind
 
 if TYPE_CHECKING:
     from plugbook.plugins.leaks import Leak
@@ -173,7 +174,7 @@ class Bench:
         failed = {name for name, handle in host.plugins.items() if handle.error is not None}
         return [
             leak
-            for leak in host.leaks()
+            for leak in left_behind(host)
             if leak.kind not in allowed and not (leak.kind == "instance" and leak.plugin in failed)
         ]
 

@@ -372,3 +372,30 @@ def test_unused_it_imports_nothing_heavy(tmp_path):
         "plugbook.testing.pytest_plugin",
     ]
     assert not set(HEAVY) & set(loaded)
+
+
+def test_what_a_test_holds_of_reloaded_code_is_no_leak(inner):
+    """A test has imported the classes of the first generation, and may reload the plugin all the same."""
+    inner(
+        """
+def test_it(plugin_host, events):
+    host = plugin_host(Billing)
+    order = OrderPlaced(order_id=1)
+    host.reload("billing")
+    host.publish(order)
+    assert len(events) == 2
+"""
+    ).assert_outcomes(passed=1)
+
+
+def test_a_lifecycle_machine_takes_a_plugin_that_can_be_imported_again(inner):
+    """What reloads of its module leave with the test is not held against the plugin."""
+    inner(
+        """
+from hypothesis import settings
+from plugbook.testing.machine import LifecycleMachine
+
+TestBilling = LifecycleMachine.of(Billing)
+TestBilling.settings = settings(max_examples=10, stateful_step_count=10, database=None, deadline=None)
+"""
+    ).assert_outcomes(passed=1)

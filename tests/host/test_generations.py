@@ -689,3 +689,13 @@ def test_a_host_made_after_another_was_closed_sees_edits(host, folder):
         later.reload("counter")
         assert results(later) == ["new"]
         assert [path.name for path in later.files_of("counter")] == ["plugin.toml", "code.py"]
+
+
+def test_a_host_made_after_another_was_closed_starts_with_what_is_on_disk(host, folder):
+    """A file that was edited while no host ran is imported afresh by the next one, without a reload."""
+    host.close()
+    folder.write(source(result="new"))
+    with Host() as later:
+        later.discover(folder.path)
+        later.start()
+        assert results(later) == ["new"]

@@ -80,6 +80,7 @@ class Loader:
         """
         module, attribute = split_entry_point(entry_point)
         with self._lock:
+            self._forget_left(_own_package(module))
             before = set(sys.modules)
             try:
                 plugin = _import_class(entry_point, module, attribute)
@@ -143,6 +144,13 @@ class Loader:
         module, _ = split_entry_point(entry_point)
         names = self._held.get(entry_point) or {module}
         return tuple(Path(file) for file in map(_file_of, sorted(names)) if file)
+
+    def _forget_left(self, package: str) -> None:
+        """Take out what an earlier host has left of a plugin's folder, where a file was edited since."""
+        if package in folders and package not in self._packages.values():
+            left = _below(package, sys.modules)
+            if any(_is_edited(sys.modules[name]) for name in left):
+                _forget(left)
 
     def _to_renew(self, entry_point: str, package: str) -> set[str]:
         """The modules that a plugin brought in, without those that it shares and nobody has changed."""

@@ -35,9 +35,11 @@ def test_plugins_in_folders_are_imported_only_when_they_start(tmp_path, host):
     """Discovery reads; the code of each folder is its own package, so that modules of one name do not mix."""
     write(tmp_path, "billing", requires=["ledger>=2"])
     write(tmp_path, "ledger", "2.0")
+    imported = set(sys.modules)
     host.discover(tmp_path)
     assert versions(host) == {"billing": "1.0", "ledger": "2.0"}
-    assert not [name for name in sys.modules if name.startswith(("plugin_billing", "plugin_ledger"))]
+    new = sys.modules.keys() - imported
+    assert not [name for name in new if name.startswith(("plugin_billing", "plugin_ledger"))]
     host.start()
     told = {name: handle.instance.version_of_code for name, handle in host.plugins.items()}
     assert told == {"billing": "1.0", "ledger": "2.0"}

@@ -23,6 +23,7 @@ SEARCH = settings(
     stateful_step_count=10,
     deadline=None,
     database=None,
+    derandomize=True,  # what there is to be found is found each time, or never
     report_multiple_bugs=False,
 )
 
@@ -79,8 +80,8 @@ TestLedger = lifecycle_machine([Ledger])
 TestLedger.settings = FEW
 
 
-def run(machine):
-    machine.settings = SEARCH
+def run(machine, budget=SEARCH):
+    machine.settings = budget
     machine("runTest").debug()
 
 
@@ -90,13 +91,13 @@ def test_a_handler_that_raises_is_found():
     class Picky(Plugin, name="picky"):
         @on(Paid)
         def take(self, paid):
-            if paid.amount > 6:
+            if paid.amount > 1:
                 raise ArithmeticError
 
     with pytest.raises(ArithmeticError) as caught:
         run(LifecycleMachine.of(Picky))
-    assert "Paid(amount=7)" in "".join(caught.value.__notes__)
-    run(LifecycleMachine.of(Picky, allowed_errors=(ArithmeticError,)))
+    assert "was given Paid(amount=" in "".join(caught.value.__notes__)
+    run(LifecycleMachine.of(Picky, allowed_errors=(ArithmeticError,)), FEW)
 
 
 def test_what_is_left_behind_is_found():
@@ -151,8 +152,7 @@ def test_rules_of_ones_own_join():
             ran.append(amount)
             self.publish(Paid(amount=amount))
 
-    Own.TestCase.settings = FEW
-    Own.TestCase("runTest").debug()
+    run(Own.TestCase, FEW)
     assert ran
 
 
@@ -177,5 +177,5 @@ def test_events_that_check_more_have_a_strategy_of_their_own():
             seen.append(even.number)
 
     made = st.integers().map(lambda number: Even(number=number * 2))
-    run(LifecycleMachine.of(Halves, strategies={Even: made}))
+    run(LifecycleMachine.of(Halves, strategies={Even: made}), FEW)
     assert seen

@@ -177,5 +177,5 @@ def test_events_that_check_more_have_a_strategy_of_their_own():
             seen.append(even.number)
 
     made = st.integers().map(lambda number: Even(number=number * 2))
-    run(LifecycleMachine.of(Halves, strategies={Even: made}), FEW)
+    run(LifecycleMachine.of(Halves, strategies={Even: made}))
     assert seen

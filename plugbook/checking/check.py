@@ -22,8 +22,9 @@ from plugbook.checking.smoke import smoke_test
 from plugbook.checking.source import Source, newer_syntax
 from plugbook.checking.subjects import Subject, Subjects, find_subjects
 from plugbook.checking.written import plugins_in, topics_in
+from plugbook.errors import UnknownNameError
 from plugbook.host.host import API_VERSION
-from plugbook.plugins.manifest import Manifest, split
+from plugbook.plugins.manifest import Manifest, check_version, split
 
 if TYPE_CHECKING:
     from plugbook.checking.problem import Problem
@@ -54,8 +55,11 @@ def check(
         recording: a file to record the trial in; opened as any other.
 
     Raises:
-        UnknownNameError: there is nothing of that name.
+        UnknownNameError: there is nothing of that name, or no folder for the recording.
+        ManifestError: `api_version` is no version.
     """
+    api_version = check_version(api_version)
+    _check_place(recording)
     subjects = find_subjects(fspath(path))
     report = CheckReport(subjects.where, problems=[*subjects.problems])
     manifests = {
@@ -103,6 +107,13 @@ def check_sources(files: Mapping[str, str], where: str, lines_before: int = 0, *
         for each in report.problems
     ]
     return report
+
+
+def _check_place(recording: str | PathLike[str]) -> None:
+    folder = Path(recording).expanduser().absolute().parent
+    if not folder.is_dir():
+        msg = f"There is no folder {str(folder)!r} to record the trial in. Make it, or name another file."
+        raise UnknownNameError(msg, name=str(folder))
 
 
 def _manifest(subject: Subject) -> Manifest | None:

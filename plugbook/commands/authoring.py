@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plugbook.errors import UnknownNameError
+from plugbook.errors import ManifestError, UnknownNameError
 
 from .kinds import Named
 from .values import Rows, Text
@@ -104,7 +104,7 @@ def check(
         options["api_version"] = api_version
     try:
         report = _checked(door, path, options)
-    except UnknownNameError as error:
+    except (UnknownNameError, ManifestError) as error:
         raise click.UsageError(str(error)) from error
     told = Text(report.json()) if as_json else report
     if door.name == "terminal" and (report.errors or (strict and report.warnings)):

@@ -72,3 +72,17 @@ def test_people_read_place_source_and_remedy(run):
     assert "class Billing(Plugin, versoin=1): ..." in said
     assert "Did you mean 'version'?" in said
     assert said.endswith("1 error in 1 plugin\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--api-version", "banana"], "'banana' is not a version"),
+        (["--record", "no/such/folder/run.plugbook"], "There is no folder"),
+    ],
+)
+def test_what_was_typed_wrong_is_no_fault_of_the_plugin(run, options, told):
+    """A mistake in an option is told as one, with exit code 2, and no plugin is tried."""
+    said, code = run(BROKEN, *options)
+    assert code == 2
+    assert told in said

@@ -139,7 +139,7 @@ def test_a_plugin_cell_that_runs_again_goes_on_with_its_state(notebook):
     assert "started celled" in notebook.run(cell.format(answer=1))
     notebook.run(cell.format(answer=2))
     assert "2" in notebook.run("%pb publish Tock()")
-    assert "SyntaxError" in notebook.fail(cell.format(answer="("))
+    assert "SyntaxError" in notebook.fail(cell.format(answer="1 +* 2"))
     assert "2" in notebook.run("%pb publish Tock()")
     notebook.run("import plugbook\nplugbook.current().close()")
 

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import gc
 import threading
+import weakref
 
 import pytest
 
@@ -172,3 +173,24 @@ def test_a_function_on_its_own_thread_gives_back_whatever_it_did(loop):
             raise error
 
         assert loop.run(work(fail)) == (None, error)
+
+
+class Held:
+    async def wait_for(self, gate):
+        gate.wait()
+        return self
+
+
+def test_what_has_ended_is_let_go(loop):
+    """After `settle` the loop holds nothing of a coroutine that has ended, as who looks for leaks relies on."""
+    gate, still_there, held = threading.Event(), threading.Event(), Held()
+    seen = weakref.ref(held)
+    job = loop.submit(held.wait_for(gate))
+    job.add_done_callback(lambda _: still_there.wait())
+    gate.set()
+    job.result()
+    del job, held
+    assert seen() is not None
+    threading.Timer(0.02, still_there.set).start()
+    loop.settle()
+    assert seen() is None

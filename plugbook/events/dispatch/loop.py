@@ -144,6 +144,20 @@ class HostLoop:
         with self._lock:
             return asyncio.all_tasks(self._loop) if self._loop is not None else set()
 
+    def settle(self) -> None:
+        """Wait until the loop has let go of what has just ended on it, up to a second.
+
+        Who waits for a coroutine goes on while the loop is still in its last callback, and holds its task.
+        """
+        with self._lock:
+            loop = self._loop
+        if loop is None or self.is_current:
+            return
+        has_let_go = threading.Event()
+        with contextlib.suppress(RuntimeError):  # the loop was closed in this moment
+            loop.call_soon_threadsafe(has_let_go.set)
+            has_let_go.wait(GRACE_SECONDS)
+
     def close(self, timeout: float = 5.0) -> list[str]:
         """Cancel what still runs, stop the loop and end its thread. Closing again does nothing.
 

@@ -33,6 +33,7 @@ class Leaking:
         """What these plugins and their former generations left behind, and what those that run would."""
         if self._bus.recorder is not None:
             self._bus.recorder.flush()  # what is not written yet still holds handlers
+        self._bus.loop.settle()
         left = find_leaks([life for handle in handles for life in self._lives(handle)], self._bus)
         stale = (leak for handle in handles for remains in handle.remains for leak in remains.find())
         leaks = Leaks((*left, *stale))

@@ -319,7 +319,8 @@ def test_an_interrupt_of_a_handler_is_shown_without_our_frames(ip, shop, capsys)
     class Hanging(Plugin, name="hanging"):
         @on(OrderPlaced)
         async def hang(self, event: OrderPlaced) -> None:
-            threading.Timer(0.1, signal.raise_signal, (signal.SIGINT,)).start()
+            to_here = (threading.main_thread().ident, signal.SIGINT)
+            threading.Timer(0.1, signal.pthread_kill, to_here).start()
             await asyncio.sleep(60)
 
     shop.add(Hanging)

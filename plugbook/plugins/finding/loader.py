@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.abc import MetaPathFinder
@@ -373,11 +373,12 @@ def _digest(source: bytes) -> bytes:
 @contextmanager
 def _from_source(package: str) -> Iterator[None]:
     finder = _SourceFinder(package)
-    sys.meta_path.insert(0, finder)
     try:
+        sys.meta_path.insert(0, finder)
         yield
     finally:
-        sys.meta_path.remove(finder)
+        with suppress(ValueError):  # an interrupt came before it was there
+            sys.meta_path.remove(finder)
 
 
 class _SourceFinder(MetaPathFinder):
@@ -392,7 +393,8 @@ class _SourceFinder(MetaPathFinder):
         if not _below(self._package, [fullname]):
             return None
         for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            # Another one may be there, which an interrupt has kept from being taken out: they would ask each other.
+            spec = None if type(finder) is _SourceFinder else finder.find_spec(fullname, path, target)
             if spec is not None:
                 if type(spec.loader) is SourceFileLoader:
                     spec.loader = _SourceLoader(spec.loader.name, spec.loader.path)
